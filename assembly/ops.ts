@@ -1,0 +1,53 @@
+/** Lane operations that several kernels hand to the loops of loops.ts. */
+import { Adding } from "./loops";
+import { madd } from "./simd";
+
+// @ts-ignore: decorator
+@unmanaged
+export class Add {
+  // @ts-ignore: decorator
+  @inline
+  of(a: v128, b: v128, k: v128): v128 {
+    return f32x4.add(a, b);
+  }
+}
+
+// @ts-ignore: decorator
+@unmanaged
+export class AddScaled {
+  // @ts-ignore: decorator
+  @inline
+  of(a: v128, b: v128, k: v128): v128 {
+    return madd(b, k, a);
+  }
+}
+
+// @ts-ignore: decorator
+@unmanaged
+export class Scale {
+  // @ts-ignore: decorator
+  @inline
+  of(a: v128, k: v128): v128 {
+    return f32x4.mul(a, k);
+  }
+}
+
+// @ts-ignore: decorator
+@unmanaged
+export class Sum extends Adding {
+  // @ts-ignore: decorator
+  @inline
+  of(acc: v128, a: v128, k: v128): v128 {
+    return f32x4.add(acc, a);
+  }
+}
+
+// @ts-ignore: decorator
+@unmanaged
+export class Dot extends Adding {
+  // @ts-ignore: decorator
+  @inline
+  of(acc: v128, a: v128, b: v128, k: v128): v128 {
+    return madd(a, b, acc);
+  }
+}

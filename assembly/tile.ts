@@ -1,0 +1,211 @@
+// Register tiles of the matrix product: a few rows of a against a panel of eight columns of b.
+import { madd } from "./simd";
+
+/** Columns of a tile and of a packed panel: two vectors. */
+export const NR: i32 = 8;
+
+/** Bytes of scratch a tile needs to spill its sums when it hangs over an edge of out. */
+export const TILE_BYTES: i32 = 6 * NR * 4;
+
+/**
+ * Rows of the tall tile. With separate multiply and add each row needs a product register besides
+ * its two sums, so a sixth row would spill; fused, six rows use the fifteen registers to the last.
+ */
+// @ts-ignore: decorator
+@inline
+export function tallRows(): i32 {
+  return ASC_FEATURE_RELAXED_SIMD ? 6 : 5;
+}
+
+/**
+ * out[rows, columns] = alpha * a b (+ out) for up to `tallRows()` rows and eight columns. a moves by
+ * `aRow` bytes per row and `aStep` per k, b by `bStep` per k and holds eight readable columns.
+ */
+export function tallTile(
+  out: usize,
+  a: usize,
+  b: usize,
+  K: i32,
+  aRow: usize,
+  aStep: usize,
+  bStep: usize,
+  outRow: usize,
+  rows: i32,
+  columns: i32,
+  alpha: f32,
+  accumulate: i32,
+  spill: usize,
+): void {
+  // Rows beyond the edge read the last row again; their sums are dropped.
+  let a0 = a;
+  let a1 = rows > 1 ? a0 + aRow : a0;
+  let a2 = rows > 2 ? a1 + aRow : a1;
+  let a3 = rows > 3 ? a2 + aRow : a2;
+  let a4 = rows > 4 ? a3 + aRow : a3;
+  let a5 = rows > 5 ? a4 + aRow : a4;
+  let c00 = f32x4.splat(0);
+  let c01 = c00;
+  let c10 = c00;
+  let c11 = c00;
+  let c20 = c00;
+  let c21 = c00;
+  let c30 = c00;
+  let c31 = c00;
+  let c40 = c00;
+  let c41 = c00;
+  let c50 = c00;
+  let c51 = c00;
+  for (let k = K; k > 0; k--) {
+    const b0 = v128.load(b);
+    const b1 = v128.load(b, 16);
+    let x = v128.load32_splat(a0);
+    c00 = madd(x, b0, c00);
+    c01 = madd(x, b1, c01);
+    x = v128.load32_splat(a1);
+    c10 = madd(x, b0, c10);
+    c11 = madd(x, b1, c11);
+    x = v128.load32_splat(a2);
+    c20 = madd(x, b0, c20);
+    c21 = madd(x, b1, c21);
+    x = v128.load32_splat(a3);
+    c30 = madd(x, b0, c30);
+    c31 = madd(x, b1, c31);
+    x = v128.load32_splat(a4);
+    c40 = madd(x, b0, c40);
+    c41 = madd(x, b1, c41);
+    if (ASC_FEATURE_RELAXED_SIMD) {
+      x = v128.load32_splat(a5);
+      c50 = madd(x, b0, c50);
+      c51 = madd(x, b1, c51);
+      a5 += aStep;
+    }
+    a0 += aStep;
+    a1 += aStep;
+    a2 += aStep;
+    a3 += aStep;
+    a4 += aStep;
+    b += bStep;
+  }
+  const scale = f32x4.splat(alpha);
+  if (rows == tallRows() && columns == NR) {
+    storeRow(out, c00, c01, scale, accumulate);
+    storeRow((out += outRow), c10, c11, scale, accumulate);
+    storeRow((out += outRow), c20, c21, scale, accumulate);
+    storeRow((out += outRow), c30, c31, scale, accumulate);
+    storeRow((out += outRow), c40, c41, scale, accumulate);
+    if (ASC_FEATURE_RELAXED_SIMD) storeRow((out += outRow), c50, c51, scale, accumulate);
+    return;
+  }
+  spillRow(spill, c00, c01);
+  spillRow(spill + 32, c10, c11);
+  spillRow(spill + 64, c20, c21);
+  spillRow(spill + 96, c30, c31);
+  spillRow(spill + 128, c40, c41);
+  if (ASC_FEATURE_RELAXED_SIMD) spillRow(spill + 160, c50, c51);
+  storeEdge(out, spill, outRow, rows, columns, alpha, accumulate);
+}
+
+/** The same with at most four rows, for what is left below the tall tiles. */
+export function shortTile(
+  out: usize,
+  a: usize,
+  b: usize,
+  K: i32,
+  aRow: usize,
+  aStep: usize,
+  bStep: usize,
+  outRow: usize,
+  rows: i32,
+  columns: i32,
+  alpha: f32,
+  accumulate: i32,
+  spill: usize,
+): void {
+  let a0 = a;
+  let a1 = rows > 1 ? a0 + aRow : a0;
+  let a2 = rows > 2 ? a1 + aRow : a1;
+  let a3 = rows > 3 ? a2 + aRow : a2;
+  let c00 = f32x4.splat(0);
+  let c01 = c00;
+  let c10 = c00;
+  let c11 = c00;
+  let c20 = c00;
+  let c21 = c00;
+  let c30 = c00;
+  let c31 = c00;
+  for (let k = K; k > 0; k--) {
+    const b0 = v128.load(b);
+    const b1 = v128.load(b, 16);
+    let x = v128.load32_splat(a0);
+    c00 = madd(x, b0, c00);
+    c01 = madd(x, b1, c01);
+    x = v128.load32_splat(a1);
+    c10 = madd(x, b0, c10);
+    c11 = madd(x, b1, c11);
+    x = v128.load32_splat(a2);
+    c20 = madd(x, b0, c20);
+    c21 = madd(x, b1, c21);
+    x = v128.load32_splat(a3);
+    c30 = madd(x, b0, c30);
+    c31 = madd(x, b1, c31);
+    a0 += aStep;
+    a1 += aStep;
+    a2 += aStep;
+    a3 += aStep;
+    b += bStep;
+  }
+  const scale = f32x4.splat(alpha);
+  if (rows == 4 && columns == NR) {
+    storeRow(out, c00, c01, scale, accumulate);
+    storeRow((out += outRow), c10, c11, scale, accumulate);
+    storeRow((out += outRow), c20, c21, scale, accumulate);
+    storeRow((out += outRow), c30, c31, scale, accumulate);
+    return;
+  }
+  spillRow(spill, c00, c01);
+  spillRow(spill + 32, c10, c11);
+  spillRow(spill + 64, c20, c21);
+  spillRow(spill + 96, c30, c31);
+  storeEdge(out, spill, outRow, rows, columns, alpha, accumulate);
+}
+
+// @ts-ignore: decorator
+@inline
+function spillRow(to: usize, left: v128, right: v128): void {
+  v128.store(to, left);
+  v128.store(to, right, 16);
+}
+
+// @ts-ignore: decorator
+@inline
+function storeRow(out: usize, left: v128, right: v128, scale: v128, accumulate: i32): void {
+  left = f32x4.mul(scale, left);
+  right = f32x4.mul(scale, right);
+  if (accumulate) {
+    left = f32x4.add(v128.load(out), left);
+    right = f32x4.add(v128.load(out, 16), right);
+  }
+  v128.store(out, left);
+  v128.store(out, right, 16);
+}
+
+/** Writes the part of a spilled tile that lies inside out, rounding exactly as `storeRow` does. */
+function storeEdge(
+  out: usize,
+  spill: usize,
+  outRow: usize,
+  rows: i32,
+  columns: i32,
+  alpha: f32,
+  accumulate: i32,
+): void {
+  for (let r: i32 = 0; r < rows; r++) {
+    for (let c: usize = 0; c < <usize>columns; c++) {
+      const sum = alpha * load<f32>(spill + (c << 2));
+      const to = out + (c << 2);
+      store<f32>(to, accumulate ? load<f32>(to) + sum : sum);
+    }
+    out += outRow;
+    spill += NR << 2;
+  }
+}
