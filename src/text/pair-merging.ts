@@ -145,7 +145,10 @@ class CandidateHeap {
     for (;;) {
       let child = 2 * at + 1;
       if (child >= items.length) break;
-      if (child + 1 < items.length && precedes(items[child + 1] as Candidate, items[child] as Candidate)) {
+      if (
+        child + 1 < items.length &&
+        precedes(items[child + 1] as Candidate, items[child] as Candidate)
+      ) {
         child++;
       }
       if (!precedes(items[child] as Candidate, last)) break;

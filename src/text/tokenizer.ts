@@ -1,4 +1,5 @@
 /** Text to token ids and back, by the rules of a Hugging Face tokenizer.json. */
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
@@ -56,6 +57,8 @@ export class Tokenizer {
   readonly special: SpecialIds;
   /** Whether a text's ids are those of its space-separated words one after another. */
   readonly splitsAtSpaces: boolean;
+  /** SHA-256 of the definition in hex: equal digests give equal ids. */
+  readonly digest: string;
   readonly #library: LibraryTokenizer;
   readonly #unkId: number | undefined;
 
@@ -76,6 +79,7 @@ export class Tokenizer {
     this.vocabSize = highestId + 1;
     this.special = specialIds(config as Record<string, unknown>, this.#library);
     this.#unkId = this.special.unk;
+    this.digest = createHash("sha256").update(JSON.stringify(definition)).digest("hex");
     const { pre_tokenizer: preTokenizer } = definition as { pre_tokenizer?: { type?: string } };
     this.splitsAtSpaces = preTokenizer?.type === "BertPreTokenizer";
   }

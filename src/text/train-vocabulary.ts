@@ -99,7 +99,13 @@ export function wordPieceFiles(
         ? [special("[CLS]", 0), sequence("A", 0), special("[SEP]", 0)]
         : [special("[CLS]", 0), sequence("A", 0)],
       pair: isEncoder
-        ? [special("[CLS]", 0), sequence("A", 0), special("[SEP]", 0), sequence("B", 1), special("[SEP]", 1)]
+        ? [
+            special("[CLS]", 0),
+            sequence("A", 0),
+            special("[SEP]", 0),
+            sequence("B", 1),
+            special("[SEP]", 1),
+          ]
         : [special("[CLS]", 0), sequence("A", 0), special("[SEP]", 0), sequence("B", 1)],
       special_tokens: Object.fromEntries(
         ["[CLS]", "[SEP]"].map((id) => [id, { id, ids: [idOf(id)], tokens: [id] }]),

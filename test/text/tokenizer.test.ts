@@ -33,10 +33,7 @@ test("the BERT vocabulary gives the published ids", { skip: missing("bert-vocab"
   assert.equal(tokenizer.vocabSize, 30522);
   assert.deepEqual(tokenizer.special, { pad: 0, unk: 100, cls: 101, sep: 102, mask: 103 });
   const { ids } = tokenizer.encode("Hello, world! Unaffable café.");
-  assert.deepEqual(
-    ids,
-    [101, 7592, 1010, 2088, 999, 14477, 20961, 3468, 7668, 1012, 102],
-  );
+  assert.deepEqual(ids, [101, 7592, 1010, 2088, 999, 14477, 20961, 3468, 7668, 1012, 102]);
   assert.equal(tokenizer.decode(ids), "hello, world! unaffable cafe.");
 });
 

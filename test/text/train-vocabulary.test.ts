@@ -55,7 +55,10 @@ test("characters outside ASCII are kept from minFrequency on", () => {
 
 test("capitals are kept when lowerCase is off", () => {
   const vocabulary = trainWordPiece(["ERROR ERROR"], { ...options, lowerCase: false });
-  assert.equal(tokenizerOf(vocabulary, false).encode("ERROR", { specialTokens: false }).ids.length, 1);
+  assert.equal(
+    tokenizerOf(vocabulary, false).encode("ERROR", { specialTokens: false }).ids.length,
+    1,
+  );
 });
 
 test("training does not depend on the order of the lines", () => {
