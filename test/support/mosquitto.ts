@@ -1,0 +1,95 @@
+/** A mosquitto process of its own on free ports, for tests against a broker that is not ours. */
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer, connect } from "node:net";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+
+/** Why tests skip when `mosquittoPath` finds nothing. */
+export const mosquittoAbsent = "mosquitto is not installed";
+
+export interface Mosquitto {
+  /** TCP listener on 127.0.0.1. */
+  readonly port: number;
+  /** WebSocket listener on 127.0.0.1. */
+  readonly wsPort: number;
+  /** Ends the process as a crash does. */
+  kill(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The settings that docs recommend for fedspine: bounded packets and queues. */
+const RECOMMENDED = [
+  "allow_anonymous true",
+  "max_packet_size 300000",
+  "max_queued_messages 1000",
+  "max_queued_bytes 8388608",
+  "max_inflight_messages 32",
+  "persistence false",
+  "set_tcp_nodelay true",
+];
+
+/** The path of the executable, or undefined when it is not installed. */
+export function mosquittoPath(): string | undefined {
+  const folders = (process.env.PATH ?? "").split(delimiter);
+  return [...folders, "/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin"]
+    .map((folder) => join(folder, "mosquitto"))
+    .find((path) => existsSync(path));
+}
+
+/** Starts mosquitto with `extraConfig` lines and waits until it accepts connections. */
+export async function startMosquitto(extraConfig: readonly string[] = []): Promise<Mosquitto> {
+  const path = mosquittoPath();
+  if (path === undefined) throw new Error(mosquittoAbsent);
+  const folder = await mkdtemp(join(tmpdir(), "fedspine-mosquitto-"));
+  const [port, wsPort] = await freePorts(2);
+  const config = [
+    `listener ${port} 127.0.0.1`,
+    `listener ${wsPort} 127.0.0.1`,
+    "protocol websockets",
+    ...RECOMMENDED,
+    ...extraConfig,
+  ];
+  const file = join(folder, "mosquitto.conf");
+  await writeFile(file, `${config.join("\n")}\n`);
+  const child = spawn(path, ["-c", file], { stdio: ["ignore", "ignore", "pipe"] });
+  let log = "";
+  child.stderr.on("data", (text: Buffer) => (log += text.toString()));
+  const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
+    child.kill(signal);
+    await ended;
+    await rm(folder, { recursive: true, force: true });
+  };
+  const endMs = performance.now() + 5000;
+  while (!(await accepts(port))) {
+    if (performance.now() > endMs || child.exitCode !== null) {
+      await end("SIGKILL");
+      throw new Error(`mosquitto did not start: ${log}`);
+    }
+  }
+  return { port, wsPort, kill: () => end("SIGKILL"), close: () => end("SIGTERM") };
+}
+
+async function freePorts(count: 2): Promise<[number, number]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  await Promise.all(
+    servers.map((s) => new Promise<void>((done) => s.listen(0, "127.0.0.1", () => done()))),
+  );
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(servers.map((s) => new Promise((done) => s.close(done))));
+  return ports as [number, number];
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1");
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => setTimeout(() => resolve(false), 10));
+  });
+}
