@@ -1,0 +1,68 @@
+/** y = x Wᵀ + b. */
+import { shapeText } from "../../base/arrays.ts";
+import { ShapeError } from "../../base/errors.ts";
+import type { Engine } from "../../tensor/engine.ts";
+import type { Tensor } from "../../tensor/tensor.ts";
+import { defineOp } from "../op.ts";
+
+/** x [M, K], weight [N, K], bias [N] or null -> [M, N]. Throws ShapeError if K differs. */
+export const linear = defineOp({
+  inputs: (x: Tensor, weight: Tensor, bias: Tensor | null) => [x, weight, bias],
+  forward(tape, x: Tensor, weight: Tensor, bias: Tensor | null) {
+    return { out: affine(tape.engine, x, weight, bias), saved: { x, weight } };
+  },
+  backward(engine, { x, weight }, dOut, [wantsX, wantsWeight, wantsBias]) {
+    const dX = wantsX === true ? product(engine, "Nn", dOut, weight) : null;
+    const dWeight = wantsWeight === true ? product(engine, "Tn", dOut, x) : null;
+    return [dX, dWeight, wantsBias === true ? columnSums(engine, dOut) : null];
+  },
+});
+
+/** x [M, K] times weight [N, K] transposed, plus bias: the forward product of every linear layer. */
+export function affine(engine: Engine, x: Tensor, weight: Tensor, bias: Tensor | null): Tensor {
+  if (x.cols !== weight.cols || (bias !== null && bias.size !== weight.rows)) {
+    throw new ShapeError("linear", {
+      expected: `x [M, ${weight.cols}] and bias [${weight.rows}]`,
+      got: `${shapeText(x.shape)} and ${bias === null ? "none" : shapeText(bias.shape)}`,
+    });
+  }
+  const out = engine.empty([x.rows, weight.rows]);
+  // The bias goes in first, so that the product adds to it and no second pass over y is needed.
+  if (bias !== null) engine.kernels.broadcastRowF32(out.ptr, bias.ptr, out.rows, out.cols);
+  return product(engine, "Nt", x, weight, { out, accumulate: bias !== null });
+}
+
+export interface ProductOptions {
+  readonly out?: Tensor;
+  readonly alpha?: number;
+  readonly accumulate?: boolean;
+}
+
+/** A matrix product of dense matrices: "Nn" a b, "Nt" a bᵀ, "Tn" aᵀ b. */
+export function product(
+  engine: Engine,
+  kind: "Nn" | "Nt" | "Tn",
+  a: Tensor,
+  b: Tensor,
+  options: ProductOptions = {},
+): Tensor {
+  const M = kind === "Tn" ? a.cols : a.rows;
+  const K = kind === "Tn" ? a.rows : a.cols;
+  const N = kind === "Nt" ? b.rows : b.cols;
+  const out = options.out ?? engine.empty([M, N]);
+  const { kernels } = engine;
+  const run = { Nn: kernels.matmulNnF32, Nt: kernels.matmulNtF32, Tn: kernels.matmulTnF32 }[kind];
+  const mark = engine.arena.mark();
+  const scratch = engine.scratch(kernels.matmulScratchBytes(M, N, K));
+  const accumulate = options.accumulate === true ? 1 : 0;
+  run(out.ptr, a.ptr, b.ptr, scratch, M, N, K, a.cols, b.cols, N, options.alpha ?? 1, accumulate);
+  engine.arena.release(mark);
+  return out;
+}
+
+/** [M, N] -> [N]: the gradient of a bias. */
+export function columnSums(engine: Engine, x: Tensor): Tensor {
+  const out = engine.zeros([x.cols]);
+  engine.kernels.sumRowsF32(out.ptr, x.ptr, x.rows, x.cols);
+  return out;
+}

@@ -1,0 +1,86 @@
+/** The engine: kernels over one linear memory, and steps whose temporaries vanish together. */
+import { sizeOf, type HostArray } from "../base/arrays.ts";
+import type { Kernels } from "../backend/kernels.ts";
+import { loadKernels, type KernelVariant } from "../backend/wasm.ts";
+import { Arena, type ArenaStats, type RegionName } from "./arena.ts";
+import { Tensor, type DType } from "./tensor.ts";
+
+export interface EngineOptions {
+  /** "simd" (default) gives the same bits on every CPU; "auto" prefers fused multiply-add where it runs. */
+  readonly kernels?: KernelVariant | "auto";
+}
+
+export class Engine {
+  readonly kernels: Kernels;
+  readonly arena: Arena;
+  /** The module that runs, and why it was chosen. */
+  readonly variant: KernelVariant;
+  readonly reason: string;
+
+  private constructor(
+    kernels: Kernels,
+    memory: WebAssembly.Memory,
+    variant: KernelVariant,
+    reason: string,
+  ) {
+    this.kernels = kernels;
+    this.arena = new Arena(memory, kernels.heapBase());
+    this.variant = variant;
+    this.reason = reason;
+  }
+
+  /** Throws KernelError when the machine cannot run the module asked for. */
+  static create(options: EngineOptions = {}): Engine {
+    const loaded = loadKernels({ variant: options.kernels ?? "simd" });
+    return new Engine(loaded.kernels, loaded.memory, loaded.variant, loaded.reason);
+  }
+
+  get stats(): ArenaStats {
+    return this.arena.stats;
+  }
+
+  /** Runs `action`; every step tensor made inside is gone afterwards. Scopes nest. */
+  step<T>(action: () => T): T {
+    const mark = this.arena.mark();
+    try {
+      return action();
+    } finally {
+      this.arena.release(mark);
+    }
+  }
+
+  /** A new tensor with undefined contents, in the step region unless told otherwise. */
+  empty(shape: readonly number[], region: RegionName = "step", dtype: DType = "f32"): Tensor {
+    const ptr = this.arena.allocate(region, sizeOf(shape) * 4);
+    return new Tensor(this.arena, shape, dtype, ptr, region);
+  }
+
+  zeros(shape: readonly number[], region: RegionName = "step"): Tensor {
+    const tensor = this.empty(shape, region);
+    this.kernels.fillF32(tensor.ptr, 0, tensor.size);
+    return tensor;
+  }
+
+  fromHost(host: HostArray, region: RegionName = "step"): Tensor {
+    const tensor = this.empty(host.shape, region);
+    tensor.f32.set(host.data);
+    return tensor;
+  }
+
+  /** Whole numbers for indices and labels, shape [values.length]. */
+  integers(values: ArrayLike<number>, region: RegionName = "step"): Tensor {
+    const tensor = this.empty([values.length], region, "i32");
+    tensor.i32.set(values);
+    return tensor;
+  }
+
+  /** Scratch bytes for a kernel, valid until the step ends. */
+  scratch(bytes: number): number {
+    return this.arena.allocate("step", bytes);
+  }
+
+  /** Gives a weights or state tensor's memory back; the tensor must not be used again. */
+  free(tensor: Tensor): void {
+    this.arena.free(tensor.ptr);
+  }
+}
