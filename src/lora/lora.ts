@@ -1,0 +1,154 @@
+/** LoRA adapters on a model's linear layers: attach, detach, merge, and their values as plain arrays. */
+import { loraLinear } from "../autograd/ops/lora-linear.ts";
+import { product } from "../autograd/ops/linear.ts";
+import type { Tape } from "../autograd/tape.ts";
+import { shapeText, type NamedArrays } from "../base/arrays.ts";
+import { CheckpointError, ConfigError } from "../base/errors.ts";
+import type { Rng } from "../base/rng.ts";
+import type { Linear, LinearAdapter } from "../nn/linear.ts";
+import type { Engine } from "../tensor/engine.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import { patternValue, selectTargets, type TargetPattern } from "./targets.ts";
+
+export interface LoraConfig {
+  readonly rank: number;
+  /** The pair is added with factor alpha / rank. */
+  readonly alpha: number;
+  readonly targets: TargetPattern;
+  /** Drop rate on the low-rank path while training, in [0, 1). */
+  readonly dropout: number;
+  /** Ranks and alphas of single modules, by name or suffix pattern. */
+  readonly rankPattern?: Readonly<Record<string, number>>;
+  readonly alphaPattern?: Readonly<Record<string, number>>;
+}
+
+export const LORA_DEFAULTS = { rank: 8, alpha: 16, dropout: 0 } as const;
+
+/** One pair: a [R, in] starts random, b [out, R] starts at zero, so that attaching changes nothing. */
+export class LoraPair implements LinearAdapter {
+  readonly a: Tensor;
+  readonly b: Tensor;
+  readonly scale: number;
+  readonly dropout: number;
+
+  constructor(a: Tensor, b: Tensor, scale: number, dropout: number) {
+    this.a = a;
+    this.b = b;
+    this.scale = scale;
+    this.dropout = dropout;
+    a.requiresGrad = true;
+    b.requiresGrad = true;
+  }
+
+  forward(tape: Tape, x: Tensor, weight: Tensor, bias: Tensor | null): Tensor {
+    return loraLinear(tape, x, weight, bias, this);
+  }
+}
+
+export class Lora {
+  readonly config: LoraConfig;
+  readonly #engine: Engine;
+  readonly #pairs = new Map<Linear, LoraPair>();
+
+  private constructor(engine: Engine, config: LoraConfig) {
+    this.#engine = engine;
+    this.config = config;
+  }
+
+  /** Attaches a fresh pair to every selected layer; `rng` starts the A factors (Kaiming uniform, as PEFT). */
+  static attach(engine: Engine, linears: readonly Linear[], config: LoraConfig, rng: Rng): Lora {
+    checkConfig(config);
+    const lora = new Lora(engine, config);
+    for (const layer of selectTargets(linears, config.targets)) {
+      if (layer.adapter !== null) {
+        throw new ConfigError(`lora: ${layer.name} has an adapter already`, {
+          hint: "detach or merge it first",
+        });
+      }
+      const rank = patternValue(layer.name, config.rankPattern ?? {}, config.rank);
+      const alpha = patternValue(layer.name, config.alphaPattern ?? {}, config.alpha);
+      const [outputs, inputs] = [layer.weight.tensor.rows, layer.weight.tensor.cols];
+      const a = engine.empty([rank, inputs], "state");
+      const draw = rng.fork(layer.name);
+      const bound = 1 / Math.sqrt(inputs);
+      const view = a.f32;
+      for (let i = 0; i < view.length; i++) view[i] = bound * (2 * draw.next() - 1);
+      const b = engine.zeros([outputs, rank], "state");
+      const pair = new LoraPair(a, b, alpha / rank, config.dropout);
+      layer.adapter = pair;
+      lora.#pairs.set(layer, pair);
+    }
+    return lora;
+  }
+
+  /** The factors to train, named `<module>.lora_A.weight` and `<module>.lora_B.weight`. */
+  parameters(): { name: string; tensor: Tensor }[] {
+    return [...this.#pairs].flatMap(([{ name }, { a, b }]) => [
+      { name: `${name}.lora_A.weight`, tensor: a },
+      { name: `${name}.lora_B.weight`, tensor: b },
+    ]);
+  }
+
+  /** Names of the layers with a pair. */
+  moduleNames(): string[] {
+    return [...this.#pairs.keys()].map(({ name }) => name);
+  }
+
+  /** Overwrites the factors. Throws CheckpointError for a missing or misshapen one. */
+  load(values: NamedArrays, origin: string): void {
+    for (const { name, tensor } of this.parameters()) {
+      const host = values.get(name);
+      if (host === undefined || shapeText(host.shape) !== shapeText(tensor.shape)) {
+        throw new CheckpointError(`${origin}: tensor ${name}`, {
+          expected: shapeText(tensor.shape),
+          got: host === undefined ? "nothing of that name" : shapeText(host.shape),
+          hint: "do rank and targets match the adapter?",
+        });
+      }
+      tensor.f32.set(host.data);
+    }
+  }
+
+  /** A copy of the factors. */
+  export(): NamedArrays {
+    return new Map(
+      this.parameters().map(({ name, tensor }) => [
+        name,
+        { shape: tensor.shape, data: tensor.toHost() },
+      ]),
+    );
+  }
+
+  /** Adds every pair into its base weight, W += s B A, and detaches. */
+  merge(): void {
+    this.#engine.step(() => {
+      for (const [layer, { a, b, scale }] of this.#pairs) {
+        const out = layer.weight.tensor;
+        product(this.#engine, "Nn", b, a, { out, alpha: scale, accumulate: true });
+      }
+    });
+    this.detach();
+  }
+
+  /** Takes the pairs off and frees them; the base is as it was before. */
+  detach(): void {
+    for (const [layer, { a, b }] of this.#pairs) {
+      layer.adapter = null;
+      this.#engine.free(a);
+      this.#engine.free(b);
+    }
+    this.#pairs.clear();
+  }
+}
+
+function checkConfig({ rank, alpha, dropout }: LoraConfig): void {
+  if (!Number.isInteger(rank) || rank < 1) {
+    throw new ConfigError("lora rank", { expected: "a whole number from 1", got: String(rank) });
+  }
+  if (!(alpha > 0)) {
+    throw new ConfigError("lora alpha", { expected: "a positive number", got: String(alpha) });
+  }
+  if (!(dropout >= 0 && dropout < 1)) {
+    throw new ConfigError("lora dropout", { expected: "0 to below 1", got: String(dropout) });
+  }
+}

@@ -1,0 +1,118 @@
+/** A whole model: transformer, head and the configuration they came from. */
+import { gatherRows } from "../autograd/ops/gather-rows.ts";
+import { crossEntropy } from "../autograd/ops/cross-entropy.ts";
+import type { Tape } from "../autograd/tape.ts";
+import { FedspineError } from "../base/errors.ts";
+import type { Linear } from "../nn/linear.ts";
+import type { ParameterStore } from "../nn/parameters.ts";
+import type { Engine } from "../tensor/engine.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import type { Architecture, ModelFamily, Task } from "./architecture.ts";
+import { ConfigFile } from "./config-file.ts";
+import { ClassifierHead, LmHead } from "./heads.ts";
+import { Transformer, type TokenBatch } from "./transformer.ts";
+
+export interface ModelOptions {
+  readonly family: ModelFamily;
+  readonly task: Task;
+  /** The parsed config.json. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** Class names for task "classify"; their order is the order of the logits. */
+  readonly labels?: readonly string[];
+}
+
+export class Model {
+  readonly engine: Engine;
+  readonly family: ModelFamily;
+  readonly task: Task;
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly architecture: Architecture;
+  readonly labels: readonly string[];
+  readonly store: ParameterStore;
+  readonly body: Transformer;
+  readonly #head: ClassifierHead | LmHead;
+
+  /** Takes every parameter from the store. Throws CheckpointError for a bad config or tensor. */
+  constructor(store: ParameterStore, { family, task, config, labels }: ModelOptions) {
+    const reader = new ConfigFile(config);
+    this.engine = store.engine;
+    this.store = store;
+    this.family = family;
+    this.task = task;
+    this.config = config;
+    this.labels = labels ?? [];
+    this.architecture = family.architecture(reader);
+    reader.checkSizes(this.architecture);
+    this.body = new Transformer(store, this.architecture, family.names);
+    const spec = family.head(task, reader);
+    this.#head =
+      spec.kind === "classifier"
+        ? new ClassifierHead(store, this.architecture, spec, this.labels.length)
+        : new LmHead(store, this.architecture, spec, this.body);
+  }
+
+  /** The linear layers that adapters may attach to. */
+  linears(): Linear[] {
+    return this.body.linears();
+  }
+
+  /** Modules that are trained whole beside the adapters; none for language models. */
+  headModules(): Linear[] {
+    return this.#head instanceof ClassifierHead ? this.#head.trainableModules : [];
+  }
+
+  /** Label logits [B, numLabels] of a classifier. */
+  classLogits(tape: Tape, batch: TokenBatch): Tensor {
+    if (!(this.#head instanceof ClassifierHead)) throw wrongTask("classify", this.task);
+    return this.#head.forward(tape, this.body.forward(tape, batch), batch);
+  }
+
+  /** Vocabulary logits [rows.length, V] at the given rows of the flattened [B·T] batch. */
+  tokenLogits(tape: Tape, batch: TokenBatch, rows: ArrayLike<number>): Tensor {
+    return this.project(tape, gatherRows(tape, this.body.forward(tape, batch), rows));
+  }
+
+  /** hidden [M, C] -> vocabulary logits [M, V]. */
+  project(tape: Tape, hidden: Tensor): Tensor {
+    if (!(this.#head instanceof LmHead)) throw wrongTask("a language-model task", this.task);
+    return this.#head.forward(tape, hidden);
+  }
+
+  /** Mean cross-entropy [1] of a batch: over sequences for classes, over next tokens or masked ones for language. */
+  loss(tape: Tape, batch: TokenBatch, targets: LossTargets): Tensor {
+    if (targets.kind === "classes") {
+      return crossEntropy(tape, this.classLogits(tape, batch), targets.labels);
+    }
+    const { rows, labels } = targets.kind === "next-token" ? nextTokenTargets(batch) : targets;
+    return crossEntropy(tape, this.tokenLogits(tape, batch, rows), labels);
+  }
+}
+
+export type LossTargets =
+  | { readonly kind: "classes"; readonly labels: ArrayLike<number> }
+  | { readonly kind: "next-token" }
+  /** Tokens to predict at rows of the flattened batch: masked language modelling. */
+  | {
+      readonly kind: "tokens";
+      readonly rows: ArrayLike<number>;
+      readonly labels: ArrayLike<number>;
+    };
+
+/** For each position but a sequence's last: its row and the token that follows. */
+export function nextTokenTargets({ ids, lengths, T }: TokenBatch): {
+  rows: Int32Array;
+  labels: Int32Array;
+} {
+  const rows: number[] = [];
+  lengths.forEach((length, b) => {
+    for (let t = 0; t + 1 < length; t++) rows.push(b * T + t);
+  });
+  return {
+    rows: Int32Array.from(rows),
+    labels: Int32Array.from(rows, (row) => ids[row + 1] as number),
+  };
+}
+
+function wrongTask(expected: string, got: Task): FedspineError {
+  return new FedspineError("model: loaded for another task", { expected, got });
+}

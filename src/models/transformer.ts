@@ -1,0 +1,192 @@
+/** The stack that every family shares: embeddings, attention and MLP blocks, driven by an Architecture. */
+import { activation } from "../autograd/ops/activation.ts";
+import { add } from "../autograd/ops/add.ts";
+import { attention } from "../autograd/ops/attention.ts";
+import { gatherRows } from "../autograd/ops/gather-rows.ts";
+import { rope, ropeTables, type RopeTables } from "../autograd/ops/rope.ts";
+import { siluMul } from "../autograd/ops/silu-mul.ts";
+import type { Tape } from "../autograd/tape.ts";
+import { ShapeError } from "../base/errors.ts";
+import { Linear } from "../nn/linear.ts";
+import { Norm } from "../nn/norm.ts";
+import type { Parameter, ParameterStore } from "../nn/parameters.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import type { Architecture, ParameterNames } from "./architecture.ts";
+
+/** Right-padded token ids: `ids` holds B·T of them, row after row; `lengths` the valid ones of each row. */
+export interface TokenBatch {
+  readonly ids: Int32Array;
+  readonly lengths: Int32Array;
+  readonly B: number;
+  readonly T: number;
+}
+
+/** The linear layers and norms of one block. */
+export interface Block {
+  readonly query: Linear;
+  readonly key: Linear;
+  readonly value: Linear;
+  readonly attentionOutput: Linear;
+  readonly attentionNorm: Norm;
+  readonly gate: Linear | null;
+  readonly up: Linear;
+  readonly down: Linear;
+  readonly mlpNorm: Norm;
+}
+
+export class Transformer {
+  readonly architecture: Architecture;
+  readonly tokenEmbedding: Parameter;
+  readonly blocks: readonly Block[];
+  readonly finalNorm: Norm | null;
+  readonly rope: RopeTables | null;
+  readonly #positionEmbedding: Parameter | null;
+  readonly #tokenTypeEmbedding: Parameter | null;
+  readonly #embeddingNorm: Norm | null;
+
+  constructor(store: ParameterStore, architecture: Architecture, names: ParameterNames) {
+    const { width, norm, maxPositions, tokenTypes, headSize, positions } = architecture;
+    const init = { kind: "normal", std: architecture.initStd } as const;
+    const table = (name: string | undefined, rows: number): Parameter | null =>
+      name === undefined || rows === 0 ? null : store.take(name, [rows, width], { init });
+    this.architecture = architecture;
+    this.tokenEmbedding = store.take(names.tokenEmbedding, [architecture.vocabSize, width], {
+      init,
+    });
+    this.#positionEmbedding = table(names.positionEmbedding, maxPositions);
+    this.#tokenTypeEmbedding = table(names.tokenTypeEmbedding, tokenTypes);
+    const takeNorm = (name: string | undefined): Norm | null =>
+      name === undefined ? null : Norm.take(store, name, width, norm);
+    this.#embeddingNorm = takeNorm(names.embeddingNorm);
+    this.blocks = Array.from({ length: architecture.numLayers }, (_, i) =>
+      takeBlock(store, architecture, names, i),
+    );
+    this.finalNorm = takeNorm(names.finalNorm);
+    this.rope =
+      positions.kind === "rope"
+        ? ropeTables(store.engine, maxPositions, headSize, positions.theta)
+        : null;
+  }
+
+  /** Every linear layer of the blocks, in order: what adapters may attach to. */
+  linears(): Linear[] {
+    return this.blocks.flatMap((b) =>
+      [b.query, b.key, b.value, b.attentionOutput, b.gate, b.up, b.down].filter(
+        (layer) => layer !== null,
+      ),
+    );
+  }
+
+  /** Token vectors [M, C] for ids at the given positions, before the first block. */
+  embed(tape: Tape, ids: Int32Array, positions: Int32Array): Tensor {
+    let x = gatherRows(tape, this.tokenEmbedding.tensor, ids);
+    if (this.#positionEmbedding !== null) {
+      x = add(tape, x, gatherRows(tape, this.#positionEmbedding.tensor, positions));
+    }
+    if (this.#tokenTypeEmbedding !== null) {
+      const zeros = new Int32Array(ids.length);
+      x = add(tape, x, gatherRows(tape, this.#tokenTypeEmbedding.tensor, zeros));
+    }
+    return this.#embeddingNorm === null ? x : this.#embeddingNorm.forward(tape, x);
+  }
+
+  /**
+   * The last hidden state [B·T, C]. `capture` receives the embedding output and each block's output,
+   * in the order of transformers' `hidden_states`. Throws ShapeError when T exceeds the positions.
+   */
+  forward(tape: Tape, batch: TokenBatch, capture?: (hidden: Tensor) => void): Tensor {
+    const { B, T, ids } = batch;
+    if (T > this.architecture.maxPositions) {
+      throw new ShapeError("transformer: sequence too long", {
+        expected: `at most ${this.architecture.maxPositions} tokens`,
+        got: String(T),
+        hint: "truncate the text (--max-tokens)",
+      });
+    }
+    const positions = Int32Array.from({ length: B * T }, (_, i) => i % T);
+    const positionTensor = tape.engine.integers(positions);
+    const lengths = tape.engine.integers(batch.lengths);
+    let x = this.embed(tape, ids, positions);
+    capture?.(x);
+    this.blocks.forEach((block, i) => {
+      const attend = (inp: Tensor): Tensor =>
+        this.#attend(tape, block, inp, positionTensor, lengths, B, T);
+      x = this.runBlock(tape, block, x, attend);
+      const isLast = i === this.blocks.length - 1;
+      if (!isLast || this.finalNorm === null) capture?.(x);
+    });
+    if (this.finalNorm !== null) {
+      x = this.finalNorm.forward(tape, x);
+      capture?.(x);
+    }
+    return x;
+  }
+
+  /** One block around a given way to attend; generation passes one that uses its cache. */
+  runBlock(tape: Tape, block: Block, x: Tensor, attend: (inp: Tensor) => Tensor): Tensor {
+    if (this.architecture.normPlacement === "pre") {
+      const mid = add(tape, x, attend(block.attentionNorm.forward(tape, x)));
+      return add(tape, mid, this.#mlp(tape, block, block.mlpNorm.forward(tape, mid)));
+    }
+    const mid = block.attentionNorm.forward(tape, add(tape, x, attend(x)));
+    return block.mlpNorm.forward(tape, add(tape, mid, this.#mlp(tape, block, mid)));
+  }
+
+  #attend(
+    tape: Tape,
+    block: Block,
+    x: Tensor,
+    positions: Tensor,
+    lengths: Tensor,
+    B: number,
+    T: number,
+  ): Tensor {
+    const { numHeads: H, numKvHeads: G, headSize: D, causal } = this.architecture;
+    let q = block.query.forward(tape, x);
+    let k = block.key.forward(tape, x);
+    const v = block.value.forward(tape, x);
+    if (this.rope !== null) {
+      q = rope(tape, q, this.rope, positions, H);
+      k = rope(tape, k, this.rope, positions, G);
+    }
+    const mixed = attention(tape, q, k, v, lengths, { B, T, H, G, D, causal });
+    return block.attentionOutput.forward(tape, mixed);
+  }
+
+  #mlp(tape: Tape, block: Block, x: Tensor): Tensor {
+    const up = block.up.forward(tape, x);
+    const { mlp } = this.architecture;
+    const inner =
+      mlp.kind === "gated" && block.gate !== null
+        ? siluMul(tape, block.gate.forward(tape, x), up)
+        : activation(tape, up, mlp.kind === "plain" ? mlp.activation : "silu");
+    return block.down.forward(tape, inner);
+  }
+}
+
+function takeBlock(
+  store: ParameterStore,
+  architecture: Architecture,
+  names: ParameterNames,
+  layerIndex: number,
+): Block {
+  const { width, numHeads, numKvHeads, headSize, innerWidth, attentionBias, mlpBias, norm } =
+    architecture;
+  const init = { kind: "normal", std: architecture.initStd } as const;
+  const named = (template: string): string => template.replace("{i}", String(layerIndex));
+  const take = (template: string, inputs: number, outputs: number, bias: boolean): Linear =>
+    Linear.take(store, named(template), inputs, outputs, { bias, init });
+  const queryWidth = numHeads * headSize;
+  const kvWidth = numKvHeads * headSize;
+  return {
+    query: take(names.query, width, queryWidth, attentionBias),
+    key: take(names.key, width, kvWidth, attentionBias),
+    value: take(names.value, width, kvWidth, attentionBias),
+    attentionOutput: take(names.attentionOutput, queryWidth, width, attentionBias),
+    attentionNorm: Norm.take(store, named(names.attentionNorm), width, norm),
+    gate: names.gate === undefined ? null : take(names.gate, width, innerWidth, mlpBias),
+    up: take(names.up, width, innerWidth, mlpBias),
+    down: take(names.down, innerWidth, width, mlpBias),
+    mlpNorm: Norm.take(store, named(names.mlpNorm), width, norm),
+  };
+}

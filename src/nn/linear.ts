@@ -1,0 +1,57 @@
+/** A linear layer with a slot for an adapter. */
+import { linear } from "../autograd/ops/linear.ts";
+import type { Tape } from "../autograd/tape.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import type { Init, Parameter, ParameterStore } from "./parameters.ts";
+
+/** Something that takes part in a linear layer's product, such as a LoRA pair. */
+export interface LinearAdapter {
+  forward(tape: Tape, x: Tensor, weight: Tensor, bias: Tensor | null): Tensor;
+}
+
+export class Linear {
+  /** Module name without ".weight", as adapters and PEFT files name it. */
+  readonly name: string;
+  readonly weight: Parameter;
+  readonly bias: Parameter | null;
+  adapter: LinearAdapter | null = null;
+
+  constructor(name: string, weight: Parameter, bias: Parameter | null) {
+    this.name = name;
+    this.weight = weight;
+    this.bias = bias;
+  }
+
+  /** [out, in] weights and, when asked for, [out] bias from the store. */
+  static take(
+    store: ParameterStore,
+    name: string,
+    inputs: number,
+    outputs: number,
+    options: { bias: boolean; init: Init; optional?: boolean; aliases?: readonly string[] },
+  ): Linear {
+    const optional = options.optional ?? false;
+    const suffixed = (suffix: string): string[] =>
+      (options.aliases ?? []).map((alias) => alias + suffix);
+    const weight = store.take(`${name}.weight`, [outputs, inputs], {
+      init: options.init,
+      optional,
+      aliases: suffixed(".weight"),
+    });
+    const bias = options.bias
+      ? store.take(`${name}.bias`, [outputs], {
+          init: { kind: "constant", value: 0 },
+          optional,
+          aliases: suffixed(".bias"),
+        })
+      : null;
+    return new Linear(name, weight, bias);
+  }
+
+  /** x [M, in] -> [M, out]. */
+  forward(tape: Tape, x: Tensor): Tensor {
+    const bias = this.bias?.tensor ?? null;
+    if (this.adapter !== null) return this.adapter.forward(tape, x, this.weight.tensor, bias);
+    return linear(tape, x, this.weight.tensor, bias);
+  }
+}
