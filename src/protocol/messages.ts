@@ -1,0 +1,183 @@
+/** What devices and coordinator say to each other: one schema per kind, carried as type and body of a control message. */
+import * as v from "valibot";
+import { accepted, refused } from "./decoded.ts";
+import type { Decoded } from "./decoded.ts";
+import { isRoot } from "./manifest.ts";
+
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
+const finite = v.pipe(v.number(), v.finite());
+const durationMs = v.pipe(finite, v.minValue(0));
+const root = v.pipe(v.string(), v.check(isRoot, "not a blob root"));
+const shortText = v.pipe(v.string(), v.maxLength(300));
+const blobRef = v.object({ root, sizeBytes: count });
+
+/** A process start: a random name that never comes back. */
+const boot = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{8,40}$/));
+/** A file name without a folder and without a leading dot, so that it can only land in the folder it is meant for. */
+const fileName = v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/));
+
+/** Where a device stands: between rounds, fetching the base or the adapter, training, or offering its update. */
+export const devicePhases = ["idle", "base", "adapter", "training", "uploading"] as const;
+export type DevicePhase = (typeof devicePhases)[number];
+
+const planSchema = v.object({
+  rank: v.pipe(positive, v.maxValue(1024)),
+  alpha: v.pipe(finite, v.gtValue(0)),
+  /** Which linear layers get an adapter, as ends of their names. */
+  targets: v.pipe(
+    v.array(v.pipe(v.string(), v.minLength(1), v.maxLength(100))),
+    v.minLength(1),
+    v.maxLength(64),
+  ),
+  trainHead: v.boolean(),
+  steps: positive,
+  batchSize: positive,
+  learningRate: v.pipe(finite, v.gtValue(0)),
+  maxTokens: positive,
+  /** The same on every device of a round: fresh LoRA factors come from it. A device adds its own id for its order of examples. */
+  seed: count,
+  dropout: v.pipe(finite, v.minValue(0), v.ltValue(1)),
+  labels: v.pipe(v.array(v.pipe(v.string(), v.maxLength(100))), v.minLength(1), v.maxLength(200)),
+});
+
+/** What a device shall train this round. */
+export type TrainPlan = v.InferOutput<typeof planSchema>;
+
+const reportSchema = v.object({
+  numSamples: positive,
+  steps: count,
+  lossFirst: finite,
+  lossLast: finite,
+  trainMs: durationMs,
+  downloadMs: durationMs,
+  /** Size of the offered update. */
+  bytesUp: count,
+  /** Received for this round; 0 when base and adapter were here already. */
+  bytesDown: count,
+  /** Largest memory of the tensor engine during training. */
+  peakBytes: count,
+  /** Resident memory of the process after training. */
+  residentBytes: count,
+});
+
+/** What a device says about its work of one round. */
+export type DeviceReport = v.InferOutput<typeof reportSchema>;
+
+const taskSchema = v.object({
+  kind: v.literal("train"),
+  round: positive,
+  attempt: count,
+  base: v.object({
+    files: v.pipe(
+      v.array(v.object({ name: fileName, ...blobRef.entries })),
+      v.minLength(1),
+      v.maxLength(32),
+      v.check(
+        (files) => new Set(files.map(({ name }) => name)).size === files.length,
+        "a file name is there twice",
+      ),
+    ),
+  }),
+  /** The adapter to start from; null = fresh factors from the seed. */
+  adapter: v.nullable(blobRef),
+  plan: planSchema,
+  /** Left until the round closes, counted from the sending of the message. */
+  deadlineMs: durationMs,
+});
+
+/** One round's work for one device. */
+export type TrainTask = v.InferOutput<typeof taskSchema>;
+
+const wantedSchema = v.variant("kind", [
+  v.object({ kind: v.literal("idle") }),
+  taskSchema,
+  v.object({ kind: v.literal("finished"), reason: shortText }),
+]);
+
+/** What a device shall be doing now: absolute, so a repeat changes nothing and the last one is the only one that counts. */
+export type WantedState = v.InferOutput<typeof wantedSchema>;
+
+/** Why an offered update was not taken. */
+export const rejectReasons = [
+  "late",
+  "not-asked",
+  "duplicate",
+  "too-large",
+  "unreadable",
+  "not-finite",
+  "wrong-shape",
+] as const;
+export type RejectReason = (typeof rejectReasons)[number];
+
+const deviceKinds = {
+  /** After every connect, and whenever the coordinator's incarnation changes. */
+  hello: v.object({
+    boot,
+    capabilities: v.object({ kind: shortText, cores: positive, memoryBytes: count }),
+    /** Roots of the blobs that are complete here. */
+    have: v.pipe(v.array(root), v.maxLength(64)),
+  }),
+  heartbeat: v.object({
+    round: count,
+    phase: v.picklist(devicePhases),
+    step: count,
+    numSteps: count,
+    loss: v.nullable(finite),
+  }),
+  offer: v.object({ round: positive, attempt: count, ...blobRef.entries, report: reportSchema }),
+  failed: v.object({ round: positive, attempt: count, reason: shortText }),
+  bye: v.object({ reason: shortText }),
+  /** Retained on the presence topic; `online: false` is the will. */
+  presence: v.object({ boot, online: v.boolean() }),
+};
+
+const coordinatorKinds = {
+  state: v.object({ wanted: wantedSchema, heartbeatMs: v.pipe(positive, v.maxValue(3_600_000)) }),
+  accept: v.object({ root }),
+  reject: v.object({ root, reason: v.picklist(rejectReasons) }),
+  /** Retained for the fleet; `here: false` is the will. */
+  epoch: v.object({ here: v.boolean() }),
+};
+
+type Kinds = Record<string, v.GenericSchema>;
+type MessageOf<K extends Kinds> = {
+  [kind in keyof K]: { readonly kind: kind } & v.InferOutput<K[kind]>;
+}[keyof K];
+
+/** From a device to the coordinator. */
+export type DeviceMessage = MessageOf<typeof deviceKinds>;
+/** From the coordinator to a device, or to all of them. */
+export type CoordinatorMessage = MessageOf<typeof coordinatorKinds>;
+export type Message = DeviceMessage | CoordinatorMessage;
+
+/** The type and body of a control message that carries `message`. */
+export function toTypeAndBody(message: Message): { t: string; body: unknown } {
+  const { kind, ...body } = message;
+  return { t: kind, body };
+}
+
+/** Checks what a device sent; unknown fields are ignored, an unknown kind is refused. Never throws. */
+export function readDeviceMessage(control: { t: string; body: unknown }): Decoded<DeviceMessage> {
+  return read<DeviceMessage>(deviceKinds, control);
+}
+
+/** Checks what the coordinator sent, in the same way. */
+export function readCoordinatorMessage(control: {
+  t: string;
+  body: unknown;
+}): Decoded<CoordinatorMessage> {
+  return read<CoordinatorMessage>(coordinatorKinds, control);
+}
+
+function read<M extends Message>(
+  kinds: Kinds,
+  { t, body }: { t: string; body: unknown },
+): Decoded<M> {
+  const schema = Object.hasOwn(kinds, t) ? kinds[t] : undefined;
+  if (schema === undefined) return refused("malformed", `unknown kind ${t}`);
+  const checked = v.safeParse(schema, body);
+  if (checked.success) return accepted({ kind: t, ...(checked.output as object) } as M);
+  const [issue] = checked.issues;
+  return refused("malformed", `${t} ${v.getDotPath(issue) ?? ""}: ${issue.message}`.slice(0, 200));
+}
