@@ -4,7 +4,7 @@
  * Derivatives bound their argument where the result no longer changes, so that an infinite input
  * gives the limit. Forward, x times a factor that vanishes gives NaN at -inf, as in PyTorch.
  */
-import { bell, normalCdf, sigmoid, tanh } from "./math";
+import { bell, exp, normalCdf, sigmoid, tanh } from "./math";
 import { map1, map2 } from "./loops";
 import { loadLanes, storeLanes } from "./lanes";
 import { madd } from "./simd";
@@ -23,19 +23,23 @@ function bounded(x: v128, bound: f32): v128 {
   return f32x4.pmax(f32x4.pmin(x, f32x4.splat(bound)), f32x4.splat(-bound));
 }
 
-/** s + x s (1 - s), the derivative of x s(x) for a logistic s of slope `slope` at x. */
+/** Derivative of x s(z): s + x z' s (1 - s), where s is the logistic function and z' = dz/dx. */
 // @ts-ignore: decorator
 @inline
-function gateSlope(x: v128, s: v128, slope: v128): v128 {
-  const rest = f32x4.sub(f32x4.splat(1), s);
-  return madd(f32x4.mul(f32x4.mul(x, slope), s), rest, s);
+function gateSlope(x: v128, z: v128, slope: v128): v128 {
+  // From e^-|z| both s and 1 - s come without cancellation.
+  const e = exp(f32x4.neg(f32x4.abs(z)));
+  const larger = f32x4.div(f32x4.splat(1), f32x4.add(f32x4.splat(1), e));
+  const smaller = f32x4.mul(e, larger);
+  const s = v128.bitselect(smaller, larger, f32x4.lt(z, f32x4.splat(0)));
+  return madd(f32x4.mul(x, slope), f32x4.mul(smaller, larger), s);
 }
 
 // @ts-ignore: decorator
 @inline
 function siluSlope(x: v128): v128 {
   const b = bounded(x, SILU_BOUND);
-  return gateSlope(b, sigmoid(b), f32x4.splat(1));
+  return gateSlope(b, b, f32x4.splat(1));
 }
 
 // @ts-ignore: decorator
@@ -82,7 +86,7 @@ class GeluTanhGradient {
     const u = f32x4.mul(b, b);
     const cubic = madd(u, f32x4.splat(GELU_TANH_CUBIC), f32x4.splat(GELU_TANH_LINEAR));
     const slope = madd(u, f32x4.splat(3 * GELU_TANH_CUBIC), f32x4.splat(GELU_TANH_LINEAR));
-    return f32x4.mul(d, gateSlope(b, sigmoid(f32x4.mul(b, cubic)), slope));
+    return f32x4.mul(d, gateSlope(b, f32x4.mul(b, cubic), slope));
   }
 }
 
@@ -235,8 +239,6 @@ function siluMulGradient(
   const d = loadLanes(dOut, count);
   const u = loadLanes(up, count);
   const g = loadLanes(gate, count);
-  const b = bounded(g, SILU_BOUND);
-  const s = sigmoid(b);
-  storeLanes(dGate, f32x4.mul(f32x4.mul(d, u), gateSlope(b, s, f32x4.splat(1))), count);
-  storeLanes(dUp, f32x4.mul(d, f32x4.mul(g, s)), count);
+  storeLanes(dGate, f32x4.mul(f32x4.mul(d, u), siluSlope(g)), count);
+  storeLanes(dUp, f32x4.mul(d, f32x4.mul(g, sigmoid(g))), count);
 }

@@ -1,0 +1,24 @@
+/** Twin of assembly/dropout.ts: the same integers, so the same mask. */
+import type { KernelSubset } from "../kernels.ts";
+import { at, floats } from "./views.ts";
+
+function mix(x: number): number {
+  x = Math.imul(x ^ (x >>> 16), 0x21f0aaad);
+  x = Math.imul(x ^ (x >>> 15), 0x735a2d97);
+  return x ^ (x >>> 15);
+}
+
+export function createDropoutTwins(memory: WebAssembly.Memory): KernelSubset<"dropoutF32"> {
+  return {
+    dropoutF32: (out, inp, n, seedLo, seedHi, threshold, scale) => {
+      const first = mix(seedLo | 0);
+      const second = mix(first ^ seedHi);
+      const target = floats(memory, out, n);
+      const source = floats(memory, inp, n);
+      for (let i = 0; i < n; i++) {
+        const hash = mix(mix((first + Math.imul(i, 0x9e3779b9)) | 0) ^ second) >>> 0;
+        target[i] = hash < threshold >>> 0 ? 0 : at(source, i) * Math.fround(scale);
+      }
+    },
+  };
+}

@@ -1,0 +1,35 @@
+/** Twins of assembly/softmax.ts, and the row functions that the twin of attention shares. */
+import type { KernelSubset } from "../kernels.ts";
+import { at, floats, validLengths } from "./views.ts";
+
+/** Softmax of a row of f64 numbers; a row with NaN or +inf is NaN throughout. */
+export function softmaxOf(row: readonly number[]): number[] {
+  const top = row.reduce((best, x) => (x > best ? x : best), -Infinity);
+  const powers = row.map((x) => Math.exp(x - top));
+  const total = powers.reduce((sum, x) => sum + x, 0);
+  return powers.map((x) => x / total);
+}
+
+export function createSoftmaxTwins(
+  memory: WebAssembly.Memory,
+): KernelSubset<"softmaxF32" | "softmaxBackwardF32"> {
+  const view = (pointer: number, n: number): Float32Array => floats(memory, pointer, n);
+  return {
+    softmaxF32: (out, inp, lengths, rows, cols) => {
+      const counts = validLengths(memory, lengths, rows, cols);
+      counts.forEach((count, r) => {
+        const row = softmaxOf(Array.from(view(inp + 4 * r * cols, count)));
+        view(out + 4 * r * cols, cols).fill(0);
+        view(out + 4 * r * cols, count).set(row);
+      });
+    },
+    softmaxBackwardF32: (dInp, dOut, out, rows, cols) => {
+      for (let r = 0; r < rows; r++) {
+        const d = view(dOut + 4 * r * cols, cols);
+        const p = view(out + 4 * r * cols, cols);
+        const mean = d.reduce((sum, x, c) => sum + x * at(p, c), 0);
+        view(dInp + 4 * r * cols, cols).set(d.map((x, c) => at(p, c) * (x - mean)));
+      }
+    },
+  };
+}
