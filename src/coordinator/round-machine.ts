@@ -176,8 +176,7 @@ export function createRoundMachine(
 export function wantedKind(state: RoundState, device: string): WantedState["kind"] {
   if (state.phase === "finished") return "finished";
   const task = state.tasks.get(device);
-  const isWanted = state.phase === "training" && task !== undefined && task.status !== "done";
-  return isWanted ? "train" : "idle";
+  return state.phase === "training" && task !== undefined && isPending(task) ? "train" : "idle";
 }
 
 function offered(

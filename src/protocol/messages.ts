@@ -12,8 +12,8 @@ const root = v.pipe(v.string(), v.check(isRoot, "not a blob root"));
 const shortText = v.pipe(v.string(), v.maxLength(300));
 const blobRef = v.object({ root, sizeBytes: count });
 
-/** A process start: a random name that never comes back. */
-const boot = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{8,40}$/));
+/** A random name: of a process start, or of a run. */
+const name = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{8,40}$/));
 /** A file name without a folder and without a leading dot, so that it can only land in the folder it is meant for. */
 const fileName = v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/));
 
@@ -66,6 +66,8 @@ export type DeviceReport = v.InferOutput<typeof reportSchema>;
 
 const taskSchema = v.object({
   kind: v.literal("train"),
+  /** Names the run across restarts of its coordinator, so that work of another run is never offered in this one. */
+  run: name,
   round: positive,
   attempt: count,
   base: v.object({
@@ -113,7 +115,8 @@ export type RejectReason = (typeof rejectReasons)[number];
 const deviceKinds = {
   /** After every connect, and whenever the coordinator's incarnation changes. */
   hello: v.object({
-    boot,
+    /** The process start that speaks; never comes back after a restart. */
+    boot: name,
     capabilities: v.object({ kind: shortText, cores: positive, memoryBytes: count }),
     /** Roots of the blobs that are complete here. */
     have: v.pipe(v.array(root), v.maxLength(64)),
@@ -129,15 +132,15 @@ const deviceKinds = {
   failed: v.object({ round: positive, attempt: count, reason: shortText }),
   bye: v.object({ reason: shortText }),
   /** Retained on the presence topic; `online: false` is the will. */
-  presence: v.object({ boot, online: v.boolean() }),
+  presence: v.object({ boot: name, online: v.boolean() }),
 };
 
 const coordinatorKinds = {
   state: v.object({ wanted: wantedSchema, heartbeatMs: v.pipe(positive, v.maxValue(3_600_000)) }),
   accept: v.object({ root }),
   reject: v.object({ root, reason: v.picklist(rejectReasons) }),
-  /** Retained for the fleet; `here: false` is the will. */
-  epoch: v.object({ here: v.boolean() }),
+  /** Retained for the fleet; "gone" is the will, "ended" says that the run is over. */
+  epoch: v.object({ status: v.picklist(["here", "gone", "ended"]) }),
 };
 
 type Kinds = Record<string, v.GenericSchema>;

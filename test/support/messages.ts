@@ -38,6 +38,7 @@ export const REPORT: DeviceReport = {
 
 export const TASK: TrainTask = {
   kind: "train",
+  run: "run-00001",
   round: 1,
   attempt: 0,
   base: { files: [{ name: "model.safetensors", root: ROOT, sizeBytes: 12 }] },
@@ -66,5 +67,5 @@ export const COORDINATOR_MESSAGES: readonly CoordinatorMessage[] = [
   { kind: "state", wanted: { kind: "finished", reason: "done" }, heartbeatMs: 1000 },
   { kind: "accept", root: ROOT },
   { kind: "reject", root: ROOT, reason: "late" },
-  { kind: "epoch", here: true },
+  { kind: "epoch", status: "here" },
 ];
