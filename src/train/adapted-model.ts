@@ -1,0 +1,86 @@
+/** A model with a LoRA adapter and, for classifiers, a trained head: what fine-tuning changes and saves. */
+import { shapeText, type NamedArrays } from "../base/arrays.ts";
+import { CheckpointError } from "../base/errors.ts";
+import { Rng } from "../base/rng.ts";
+import { Lora, type LoraConfig } from "../lora/lora.ts";
+import type { Model } from "../models/model.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+
+export interface AdaptOptions {
+  readonly lora: LoraConfig;
+  /** Train the classification head beside the adapter; language models have none to train. */
+  readonly trainHead: boolean;
+  /** Starts fresh A factors. */
+  readonly seed: number;
+}
+
+export class AdaptedModel {
+  readonly model: Model;
+  readonly lora: Lora;
+  readonly trainHead: boolean;
+
+  private constructor(model: Model, lora: Lora, trainHead: boolean) {
+    this.model = model;
+    this.lora = lora;
+    this.trainHead = trainHead;
+  }
+
+  /** Attaches a fresh adapter. Throws ConfigError when the targets select nothing. */
+  static attach(model: Model, { lora, trainHead, seed }: AdaptOptions): AdaptedModel {
+    const rng = Rng.fromSeed(seed).fork("lora");
+    const attached = Lora.attach(model.engine, model.linears(), lora, rng);
+    return new AdaptedModel(model, attached, trainHead && model.headModules().length > 0);
+  }
+
+  /** Module names whose whole weights travel with the adapter (PEFT's modules_to_save). */
+  get savedModules(): string[] {
+    return this.trainHead ? this.model.headModules().map(({ name }) => name) : [];
+  }
+
+  /** The tensors to train: LoRA factors first, then head weights. */
+  parameters(): { name: string; tensor: Tensor }[] {
+    return [...this.lora.parameters(), ...this.#headParameters()];
+  }
+
+  /** A copy of everything that training changes, by full name. */
+  export(): NamedArrays {
+    return new Map(
+      this.parameters().map(({ name, tensor }) => [
+        name,
+        { shape: tensor.shape, data: tensor.toHost() },
+      ]),
+    );
+  }
+
+  /** Overwrites factors and, where present, head weights. Throws CheckpointError on a misfit. */
+  load(values: NamedArrays, origin: string): void {
+    this.lora.load(values, origin);
+    for (const { name, tensor } of headParameters(this.model)) {
+      const host = values.get(name);
+      if (host === undefined) continue;
+      if (shapeText(host.shape) !== shapeText(tensor.shape)) {
+        throw new CheckpointError(`${origin}: tensor ${name} has another shape`, {
+          expected: shapeText(tensor.shape),
+          got: shapeText(host.shape),
+          hint: "was the adapter trained for other classes?",
+        });
+      }
+      tensor.f32.set(host.data);
+    }
+  }
+
+  /** Takes the adapter off and frees it; head weights keep their values. */
+  detach(): void {
+    this.lora.detach();
+  }
+
+  #headParameters(): { name: string; tensor: Tensor }[] {
+    return this.trainHead ? headParameters(this.model) : [];
+  }
+}
+
+function headParameters(model: Model): { name: string; tensor: Tensor }[] {
+  return model
+    .headModules()
+    .flatMap(({ weight, bias }) => (bias === null ? [weight] : [weight, bias]));
+}
