@@ -18,31 +18,20 @@ export function tallRows(): i32 {
 }
 
 /**
- * out[rows, columns] = alpha * a b (+ out) for up to `tallRows()` rows and eight columns. a moves by
- * `aRow` bytes per row and `aStep` per k, b by `bStep` per k and holds eight readable columns.
+ * out = alpha * a b (+ out) for a full tall tile of eight columns, of which the first `columns` are
+ * stored: a is a packed strip, b a packed panel. `spill` holds a tile that is not stored whole.
  */
 export function tallTile(
   out: usize,
   a: usize,
   b: usize,
   K: i32,
-  aRow: usize,
-  aStep: usize,
-  bStep: usize,
   outRow: usize,
-  rows: i32,
   columns: i32,
   alpha: f32,
   accumulate: i32,
   spill: usize,
 ): void {
-  // Rows beyond the edge read the last row again; their sums are dropped.
-  let a0 = a;
-  let a1 = rows > 1 ? a0 + aRow : a0;
-  let a2 = rows > 2 ? a1 + aRow : a1;
-  let a3 = rows > 3 ? a2 + aRow : a2;
-  let a4 = rows > 4 ? a3 + aRow : a3;
-  let a5 = rows > 5 ? a4 + aRow : a4;
   let c00 = f32x4.splat(0);
   let c01 = c00;
   let c10 = c00;
@@ -58,36 +47,31 @@ export function tallTile(
   for (let k = K; k > 0; k--) {
     const b0 = v128.load(b);
     const b1 = v128.load(b, 16);
-    let x = v128.load32_splat(a0);
+    let x = v128.load32_splat(a);
     c00 = madd(x, b0, c00);
     c01 = madd(x, b1, c01);
-    x = v128.load32_splat(a1);
+    x = v128.load32_splat(a, 4);
     c10 = madd(x, b0, c10);
     c11 = madd(x, b1, c11);
-    x = v128.load32_splat(a2);
+    x = v128.load32_splat(a, 8);
     c20 = madd(x, b0, c20);
     c21 = madd(x, b1, c21);
-    x = v128.load32_splat(a3);
+    x = v128.load32_splat(a, 12);
     c30 = madd(x, b0, c30);
     c31 = madd(x, b1, c31);
-    x = v128.load32_splat(a4);
+    x = v128.load32_splat(a, 16);
     c40 = madd(x, b0, c40);
     c41 = madd(x, b1, c41);
     if (ASC_FEATURE_RELAXED_SIMD) {
-      x = v128.load32_splat(a5);
+      x = v128.load32_splat(a, 20);
       c50 = madd(x, b0, c50);
       c51 = madd(x, b1, c51);
-      a5 += aStep;
-    }
-    a0 += aStep;
-    a1 += aStep;
-    a2 += aStep;
-    a3 += aStep;
-    a4 += aStep;
-    b += bStep;
+      }
+    a += tallRows() << 2;
+    b += NR << 2;
   }
   const scale = f32x4.splat(alpha);
-  if (rows == tallRows() && columns == NR) {
+  if (columns == NR) {
     storeRow(out, c00, c01, scale, accumulate);
     storeRow((out += outRow), c10, c11, scale, accumulate);
     storeRow((out += outRow), c20, c21, scale, accumulate);
@@ -102,10 +86,13 @@ export function tallTile(
   spillRow(spill + 96, c30, c31);
   spillRow(spill + 128, c40, c41);
   if (ASC_FEATURE_RELAXED_SIMD) spillRow(spill + 160, c50, c51);
-  storeEdge(out, spill, outRow, rows, columns, alpha, accumulate);
+  storeEdge(out, spill, outRow, tallRows(), columns, alpha, accumulate);
 }
 
-/** The same with at most four rows, for what is left below the tall tiles. */
+/**
+ * The same for up to four rows and without packing: a moves by `aRow` bytes per row and `aStep` per
+ * k, b by `bStep` per k and has eight readable columns.
+ */
 export function shortTile(
   out: usize,
   a: usize,
@@ -121,6 +108,7 @@ export function shortTile(
   accumulate: i32,
   spill: usize,
 ): void {
+  // Rows beyond the edge read the last row again; their sums are dropped.
   let a0 = a;
   let a1 = rows > 1 ? a0 + aRow : a0;
   let a2 = rows > 2 ? a1 + aRow : a1;
