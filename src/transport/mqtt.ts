@@ -235,8 +235,8 @@ class MqttTransport implements Transport {
   async #requestFilters(client: MqttClient, filters: string[]): Promise<string[]> {
     let refused: string[] = [];
     await this.#answered(client, (done) =>
-      client.subscribe(filters, { qos: 1 }, (error, granted = []) => {
-        refused = granted.filter(({ qos }) => qos === SUBSCRIPTION_REFUSED).map((g) => g.topic);
+      client.subscribe(filters, { qos: 1 }, (error, _, suback) => {
+        refused = filters.filter((_, i) => suback?.granted[i] === SUBSCRIPTION_REFUSED);
         done(refused.length > 0 ? null : error);
       }),
     );

@@ -191,10 +191,16 @@ export function transportSuite(
     const received = await listen(flaky, `${where}/+`);
     await eventually("the retained message", () => received.length === 1);
     const states: string[] = [];
-    flaky.onState((state) => states.push(state));
+    let refusal: Promise<void> | undefined;
+    flaky.onState((state) => {
+      states.push(state);
+      if (state === "connected") return;
+      const publishing = flaky.publish(where, text("x"), { qos: 0, retain: false });
+      refusal = assert.rejects(publishing, TransportError);
+    });
     under.cut(flaky.clientId);
-    await eventually("the loss", () => states.includes("disconnected"));
-    await assert.rejects(flaky.publish(where, text("x"), { qos: 0, retain: false }), TransportError);
+    await eventually("the loss", () => refusal !== undefined);
+    await refusal;
     await eventually("the return", () => states.includes("connected"));
     await eventually("the retained message again", () => received.length === 2);
     await sender.publish(`${where}/live`, text("live"), { qos: 1, retain: false });

@@ -1,0 +1,228 @@
+/** Starts aedes behind TCP and WebSocket listeners with bounds on everything that a client can make it hold. */
+import { Aedes } from "aedes";
+import type { AuthenticateError, Client, Connection, ConnectPacket } from "aedes";
+import type { EventEmitter } from "node:events";
+import type { Duplex } from "node:stream";
+import { parseConfig } from "./config.ts";
+import type { BrokerConfig, BrokerConfigInput } from "./config.ts";
+import { ConnectRate } from "./connect-rate.ts";
+import { GuardedStream } from "./guarded-stream.ts";
+import { listenTcp, listenWebSocket } from "./listeners.ts";
+import type { Listener } from "./listeners.ts";
+import { openPolicy } from "./policy.ts";
+import type { ConnectVerdict, MessageRequest, Policy } from "./policy.ts";
+import { applyQuotas } from "./quotas.ts";
+import type { Persistence } from "./quotas.ts";
+
+export interface BrokerStats {
+  /** Open connections, those before CONNECT included. */
+  readonly connections: number;
+  /** Connected clients. */
+  readonly clients: number;
+  /** Messages that clients have published since the start. */
+  readonly published: number;
+  /** Payload bytes on their way to subscribers now. */
+  readonly unroutedBytes: number;
+  /** What was refused or dropped since the start, by reason. */
+  readonly refused: Readonly<Record<string, number>>;
+}
+
+export interface Broker {
+  readonly host: string;
+  readonly port: number;
+  readonly wsPort: number | undefined;
+  stats(): BrokerStats;
+  /** Ends every connection and both listeners. */
+  close(): Promise<void>;
+}
+
+const CONNACK_CODES: Record<Exclude<ConnectVerdict, "accepted">, number> = {
+  "identifier-rejected": 2,
+  "bad-credentials": 4,
+  "not-authorized": 5,
+};
+
+/** Rejects with BrokerConfigError for bad settings and with the system's error when a port is taken. */
+export async function startBroker(
+  input: BrokerConfigInput = {},
+  policy?: Policy,
+): Promise<Broker> {
+  const config = parseConfig(input);
+  const core = new BrokerCore(config, policy ?? openPolicy(config.maxRetainedBytes));
+  await core.start();
+  const listeners: Listener[] = [];
+  const close = async (): Promise<void> => {
+    await Promise.all(listeners.map((listener) => listener.stopAccepting()));
+    await core.close();
+    await Promise.all(listeners.map((listener) => listener.close()));
+  };
+  const accept = (stream: Duplex, address: string): void => core.accept(stream, address);
+  try {
+    const tcp = await listenTcp(config, accept);
+    listeners.push(tcp);
+    if (config.wsPort === undefined) return publicFace(core, config, tcp.port, undefined, close);
+    const ws = await listenWebSocket({ ...config, wsPort: config.wsPort }, accept);
+    listeners.push(ws);
+    return publicFace(core, config, tcp.port, ws.port, close);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function publicFace(
+  core: BrokerCore,
+  { host }: BrokerConfig,
+  port: number,
+  wsPort: number | undefined,
+  close: () => Promise<void>,
+): Broker {
+  return { host, port, wsPort, stats: () => core.stats(), close };
+}
+
+class BrokerCore {
+  readonly #config: BrokerConfig;
+  readonly #policy: Policy;
+  readonly #rate: ConnectRate;
+  readonly #aedes: Aedes;
+  readonly #streams = new Map<Connection, GuardedStream>();
+  readonly #connected = new Set<string>();
+  readonly #requests = new WeakMap<Client, ConnectPacket>();
+  readonly #refused: Record<string, number> = {};
+  #published = 0;
+
+  constructor(config: BrokerConfig, policy: Policy) {
+    this.#config = config;
+    this.#policy = policy;
+    this.#rate = new ConnectRate(config.connectsPerSecond);
+    this.#aedes = new Aedes({
+      // No limit on the number of messages under way: with one, a single stalled subscriber that holds that many stops
+      // every other topic. The bytes of each publisher are bounded instead, in GuardedStream.
+      concurrency: 0,
+      drainTimeout: config.drainTimeoutMs,
+      connectTimeout: config.connectTimeoutMs,
+      keepaliveLimit: config.maxKeepaliveSeconds,
+      queueLimit: 16,
+      maxInflightInbound: 16,
+      maxTopicLevels: 10,
+      preConnect: (client, packet, done) => {
+        this.#requests.set(client, packet);
+        done(null, true);
+      },
+      authenticate: (client, username, password, done) => {
+        const verdict = this.#connectVerdict(client, username, password);
+        if (verdict === "accepted") {
+          this.#streams.get(client.conn)?.authenticate();
+          return done(null, true);
+        }
+        this.#count(verdict);
+        const returnCode = CONNACK_CODES[verdict];
+        done(Object.assign(new Error(verdict), { returnCode }) as AuthenticateError, false);
+      },
+      authorizePublish: (client, packet, done) => {
+        if (client !== null) {
+          if (!this.#policy.publish(client.id, messageOf(packet))) {
+            this.#count("publish-refused");
+            return done(new Error("publish refused"));
+          }
+          this.#streams.get(client.conn)?.routing(packet.payload.length);
+        }
+        this.#published += 1;
+        done(null);
+      },
+      published: (packet, client, done) => {
+        // aedes types the client as present, but its own messages have none.
+        const publisher = client as Client | null;
+        if (publisher !== null) this.#streams.get(publisher.conn)?.routed(packet.payload.length);
+        done(null);
+      },
+      authorizeSubscribe: (client, subscription, done) => {
+        const { topic, qos } = subscription;
+        if (this.#policy.subscribe(client.id, topic, qos)) return done(null, subscription);
+        this.#count("subscribe-refused");
+        done(null, null);
+      },
+    });
+    this.#aedes.on("clientReady", ({ id }) => this.#connected.add(id));
+    this.#aedes.on("clientDisconnect", ({ id }) => this.#connected.delete(id));
+    this.#aedes.on("keepaliveTimeout", () => this.#count("keepalive-timeout"));
+    (this.#aedes as EventEmitter).on("error", () => this.#count("internal-error"));
+  }
+
+  async start(): Promise<void> {
+    await this.#aedes.listen();
+    applyQuotas(
+      (this.#aedes as Aedes & { persistence: Persistence }).persistence,
+      this.#config,
+      (clientId) => this.#connected.has(clientId),
+      (reason) => this.#count(reason),
+    );
+  }
+
+  accept(stream: Duplex, address: string): void {
+    stream.on("error", () => stream.destroy());
+    if (this.#streams.size >= this.#config.maxConnections) {
+      this.#count("too-many-connections");
+      stream.destroy();
+      return;
+    }
+    if (!this.#rate.admits(address, performance.now())) {
+      this.#count("connect-rate");
+      stream.destroy();
+      return;
+    }
+    const guarded = new GuardedStream(stream, {
+      ...this.#config,
+      onRefused: (verdict) => this.#count(verdict),
+    });
+    this.#streams.set(stream, guarded);
+    stream.once("close", () => this.#streams.delete(stream));
+    this.#aedes.handle(stream);
+  }
+
+  stats(): BrokerStats {
+    return {
+      connections: this.#streams.size,
+      clients: this.#connected.size,
+      published: this.#published,
+      unroutedBytes: [...this.#streams.values()].reduce((sum, s) => sum + s.unroutedBytes, 0),
+      refused: { ...this.#refused },
+    };
+  }
+
+  async close(): Promise<void> {
+    await new Promise<void>((resolve) => this.#aedes.close(resolve));
+    for (const stream of this.#streams.keys()) stream.destroy();
+  }
+
+  #connectVerdict(
+    client: Client,
+    username: string | undefined,
+    password: Uint8Array | undefined,
+  ): ConnectVerdict {
+    const packet = this.#requests.get(client);
+    if (packet === undefined) return "not-authorized";
+    const { clientId, clean = true, will } = packet;
+    return this.#policy.connect({
+      clientId,
+      clean,
+      username,
+      password,
+      will: will === undefined ? undefined : messageOf(will),
+    });
+  }
+
+  #count(reason: string): void {
+    this.#refused[reason] = (this.#refused[reason] ?? 0) + 1;
+  }
+}
+
+function messageOf(packet: {
+  readonly topic: string;
+  readonly payload: { readonly length: number };
+  readonly qos?: number;
+  readonly retain?: boolean;
+}): MessageRequest {
+  const { topic, payload, qos = 0, retain = false } = packet;
+  return { topic, payloadBytes: payload.length, qos, retain };
+}

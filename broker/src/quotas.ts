@@ -1,0 +1,82 @@
+/** Bounds what the in-memory persistence of aedes keeps: queues of absent sessions and retained topics. */
+
+/** The part of aedes' persistence that is bounded here; aedes publishes no type for it. */
+export interface Persistence {
+  outgoingEnqueueCombi(subs: readonly Subscriber[], packet: StoredPacket): Promise<void>;
+  outgoingClearMessageId(
+    client: { readonly id: string },
+    packet: unknown,
+  ): Promise<StoredPacket | undefined>;
+  storeRetained(packet: StoredPacket): Promise<void>;
+}
+
+interface Subscriber {
+  readonly clientId: string;
+}
+
+interface StoredPacket {
+  readonly topic: string;
+  readonly payload: Uint8Array;
+}
+
+export interface QuotaLimits {
+  readonly maxOfflineMessages: number;
+  readonly maxOfflineBytes: number;
+  readonly maxRetainedTopics: number;
+}
+
+/**
+ * Replaces three methods of `persistence`. A connected client is exempt: its queue is bounded by the back-pressure on
+ * publishers, and aedes ends a connection whose queue lacks a packet. Dropping is what MQTT brokers do when a
+ * queue is full, after the acknowledgement.
+ */
+export function applyQuotas(
+  persistence: Persistence,
+  limits: QuotaLimits,
+  isConnected: (clientId: string) => boolean,
+  onDropped: (reason: "offline-queue-full" | "retained-full") => void,
+): void {
+  const enqueue = persistence.outgoingEnqueueCombi.bind(persistence);
+  const clear = persistence.outgoingClearMessageId.bind(persistence);
+  const retain = persistence.storeRetained.bind(persistence);
+  const queues = new Map<string, { messages: number; bytes: number }>();
+  const retainedTopics = new Set<string>();
+
+  persistence.outgoingEnqueueCombi = (subs, packet) => {
+    const { byteLength } = packet.payload;
+    const kept = subs.filter(({ clientId }) => {
+      const queue = queues.get(clientId) ?? { messages: 0, bytes: 0 };
+      const fits =
+        queue.messages < limits.maxOfflineMessages &&
+        queue.bytes + byteLength <= limits.maxOfflineBytes;
+      if (!fits && !isConnected(clientId)) {
+        onDropped("offline-queue-full");
+        return false;
+      }
+      queue.messages += 1;
+      queue.bytes += byteLength;
+      queues.set(clientId, queue);
+      return true;
+    });
+    return enqueue(kept, packet);
+  };
+
+  persistence.outgoingClearMessageId = async (client, packet) => {
+    const cleared = await clear(client, packet);
+    const queue = queues.get(client.id);
+    if (cleared === undefined || queue === undefined) return cleared;
+    queue.messages -= 1;
+    queue.bytes -= cleared.payload.byteLength;
+    if (queue.messages === 0) queues.delete(client.id);
+    return cleared;
+  };
+
+  persistence.storeRetained = async (packet) => {
+    if (packet.payload.byteLength === 0) retainedTopics.delete(packet.topic);
+    else if (retainedTopics.size >= limits.maxRetainedTopics && !retainedTopics.has(packet.topic)) {
+      onDropped("retained-full");
+      return;
+    } else retainedTopics.add(packet.topic);
+    await retain(packet);
+  };
+}
