@@ -1,4 +1,4 @@
-/** A mosquitto process of its own on free ports, for tests against a broker that is not ours. */
+/** A mosquitto process of its own on a free port, for tests against a broker that is not ours. */
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -13,8 +13,6 @@ export const mosquittoAbsent = "mosquitto is not installed";
 export interface Mosquitto {
   /** TCP listener on 127.0.0.1. */
   readonly port: number;
-  /** WebSocket listener on 127.0.0.1. */
-  readonly wsPort: number;
   /** Ends the process as a crash does. */
   kill(): Promise<void>;
   close(): Promise<void>;
@@ -44,11 +42,9 @@ export async function startMosquitto(extraConfig: readonly string[] = []): Promi
   const path = mosquittoPath();
   if (path === undefined) throw new Error(mosquittoAbsent);
   const folder = await mkdtemp(join(tmpdir(), "fedspine-mosquitto-"));
-  const [port, wsPort] = await freePorts(2);
+  const port = await freePort();
   const config = [
     `listener ${port} 127.0.0.1`,
-    `listener ${wsPort} 127.0.0.1`,
-    "protocol websockets",
     ...RECOMMENDED,
     ...extraConfig,
   ];
@@ -70,17 +66,15 @@ export async function startMosquitto(extraConfig: readonly string[] = []): Promi
       throw new Error(`mosquitto did not start: ${log}`);
     }
   }
-  return { port, wsPort, kill: () => end("SIGKILL"), close: () => end("SIGTERM") };
+  return { port, kill: () => end("SIGKILL"), close: () => end("SIGTERM") };
 }
 
-async function freePorts(count: 2): Promise<[number, number]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  await Promise.all(
-    servers.map((s) => new Promise<void>((done) => s.listen(0, "127.0.0.1", () => done()))),
-  );
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((s) => new Promise((done) => s.close(done))));
-  return ports as [number, number];
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
 }
 
 function accepts(port: number): Promise<boolean> {

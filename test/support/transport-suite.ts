@@ -213,12 +213,12 @@ export function transportSuite(
   check("a second connection with the same id displaces the first", async () => {
     const clientId = freshId();
     const first = await connect({ clientId });
-    const states: string[] = [];
-    first.onState((state) => states.push(state));
+    let closing: Promise<void> | undefined;
+    first.onState(() => (closing ??= first.close()));
     const second = await connect({ clientId });
-    await eventually("the displacement", () => states[0] === "disconnected");
-    await first.close();
-    assert.equal(second.state, "connected");
+    await eventually("the displacement", () => closing !== undefined);
+    await closing;
+    assert.deepEqual([first.state, second.state], ["disconnected", "connected"]);
   });
 
   check("an overlapping or malformed filter is refused", async () => {

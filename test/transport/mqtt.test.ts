@@ -1,4 +1,4 @@
-/** The MQTT driver: the common suite over our broker and mosquitto, by TCP and WebSocket, then what is its own. */
+/** The MQTT driver: the common suite over our broker by TCP and WebSocket and over mosquitto, then what is its own. */
 import assert from "node:assert/strict";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
@@ -62,19 +62,10 @@ transportSuite("bundled broker by WebSocket", async () => {
 const noMosquitto = mosquittoPath() === undefined ? mosquittoAbsent : false;
 
 transportSuite(
-  "mosquitto by TCP",
+  "mosquitto",
   async () => {
     const broker = await startMosquitto();
     return underTest("mqtt", broker.port, () => broker.close());
-  },
-  noMosquitto,
-);
-
-transportSuite(
-  "mosquitto by WebSocket",
-  async () => {
-    const broker = await startMosquitto();
-    return underTest("ws", broker.wsPort, () => broker.close());
   },
   noMosquitto,
 );
