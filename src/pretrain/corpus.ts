@@ -1,10 +1,12 @@
 /** Text files as one long run of token ids with document boundaries, kept on disk between runs. */
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, readdirSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { readFileSync, readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import * as v from "valibot";
 import { DataError } from "../base/errors.ts";
+import { writeFileAtomic } from "../io/atomic-file.ts";
+import { writeJson } from "../io/json.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 
 /** Two bytes an id where the vocabulary allows it: corpora are long. */
@@ -94,11 +96,10 @@ export function loadCorpus(
   const cached = readCache(cacheFolder, key, tokenizer.vocabSize);
   if (cached !== undefined) return cached;
   const corpus = encodeCorpus(files, tokenizer);
-  mkdirSync(cacheFolder, { recursive: true });
   const { buffer, byteOffset, byteLength } = corpus.ids;
-  replaceFile(join(cacheFolder, "corpus.bin"), new Uint8Array(buffer, byteOffset, byteLength));
-  const meta = { key, documents: corpus.documents };
-  replaceFile(join(cacheFolder, "corpus.json"), `${JSON.stringify(meta, null, 1)}\n`);
+  const bytes = new Uint8Array(buffer, byteOffset, byteLength);
+  writeFileAtomic(join(cacheFolder, "corpus.bin"), [bytes]);
+  writeJson(join(cacheFolder, "corpus.json"), { key, documents: corpus.documents });
   return corpus;
 }
 
@@ -148,11 +149,6 @@ function viewIds(bytes: Buffer, vocabSize: number): TokenIds {
   return vocabSize <= 65536
     ? new Uint16Array(buffer, 0, bytes.length >> 1)
     : new Int32Array(buffer, 0, bytes.length >> 2);
-}
-
-function replaceFile(path: string, content: Uint8Array | string): void {
-  writeFileSync(`${path}.part`, content);
-  renameSync(`${path}.part`, path);
 }
 
 class GrowingIds {

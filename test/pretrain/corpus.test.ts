@@ -1,7 +1,6 @@
 /** Corpora: which files are read, what the cache keeps, and that the fast path changes no id. */
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
@@ -18,6 +17,7 @@ import {
 import { loadTokenizer, Tokenizer } from "../../src/text/tokenizer.ts";
 import { trainWordPiece, wordPieceFiles } from "../../src/text/train-vocabulary.ts";
 import { missing, sharedData } from "../support/shared-data.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const vocabulary = trainWordPiece(["the cat sat on the mat"], {
   vocabSize: 200,
@@ -28,15 +28,6 @@ const vocabulary = trainWordPiece(["the cat sat on the mat"], {
 function tokenizerOf(pieces: readonly string[]): Tokenizer {
   const files = wordPieceFiles(pieces, { lowerCase: true, purpose: "encoder", maxTokens: 64 });
   return new Tokenizer(files.definition, files.config, "a test vocabulary");
-}
-
-function withFolder(run: (folder: string) => void): void {
-  const folder = mkdtempSync(join(tmpdir(), "fedspine-corpus-"));
-  try {
-    run(folder);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
 }
 
 function cachedIds(tokenizer: Tokenizer, text: string): number[] {
@@ -68,7 +59,7 @@ test("the word cache gives the tokenizer's own ids for any text", () => {
       const expected = tokenizer.encode(whole, { specialTokens: false }).ids;
       assert.deepEqual(cachedIds(tokenizer, whole), expected);
     }),
-    { numRuns: 300 },
+    { numRuns: 100 },
   );
 });
 
@@ -108,52 +99,49 @@ test("paragraphs are parted by blank lines, or by lines where none is blank", ()
   assert.deepEqual(paragraphsOf("one\ntwo\n"), ["one", "two"]);
 });
 
-test("a folder stands for its text files in order, gzipped or not", () => {
-  withFolder((folder) => {
-    writeFileSync(join(folder, "b.txt"), "\uFEFFthe mat");
-    writeFileSync(join(folder, "a.txt.gz"), gzipSync("the cat"));
-    writeFileSync(join(folder, "ignored.bin"), "no text");
-    const files = corpusFiles([folder]);
-    assert.deepEqual(files, [join(folder, "a.txt.gz"), join(folder, "b.txt")]);
-    assert.deepEqual(files.map(readText), ["the cat", "the mat"]);
-    const tokenizer = tokenizerOf(vocabulary);
-    const corpus = encodeCorpus(files, tokenizer);
-    assert.equal(tokenizer.decode([...corpus.ids]), "the cat the mat");
-    assert.deepEqual(
-      corpus.documents.map(({ name, start }) => [name, start]),
-      [
-        ["a.txt.gz", 0],
-        ["b.txt", corpus.documents[0]?.length],
-      ],
-    );
-  });
+test("a folder stands for its text files in order, gzipped or not", (context) => {
+  const folder = temporaryFolder(context);
+  writeFileSync(join(folder, "b.txt"), "\uFEFFthe mat");
+  writeFileSync(join(folder, "a.txt.gz"), gzipSync("the cat"));
+  writeFileSync(join(folder, "ignored.bin"), "no text");
+  const files = corpusFiles([folder]);
+  assert.deepEqual(files, [join(folder, "a.txt.gz"), join(folder, "b.txt")]);
+  assert.deepEqual(files.map(readText), ["the cat", "the mat"]);
+  const tokenizer = tokenizerOf(vocabulary);
+  const corpus = encodeCorpus(files, tokenizer);
+  assert.equal(tokenizer.decode([...corpus.ids]), "the cat the mat");
+  assert.deepEqual(
+    corpus.documents.map(({ name, start }) => [name, start]),
+    [
+      ["a.txt.gz", 0],
+      ["b.txt", corpus.documents[0]?.length],
+    ],
+  );
 });
 
-test("a missing path, a folder without text and a damaged gzip file are refused", () => {
-  withFolder((folder) => {
-    assert.throws(() => corpusFiles([join(folder, "absent")]), DataError);
-    assert.throws(() => corpusFiles([folder]), DataError);
-    writeFileSync(join(folder, "bad.txt.gz"), "not gzip");
-    assert.throws(() => readText(join(folder, "bad.txt.gz")), DataError);
-  });
+test("a missing path, a folder without text and a damaged gzip file are refused", (context) => {
+  const folder = temporaryFolder(context);
+  assert.throws(() => corpusFiles([join(folder, "absent")]), DataError);
+  assert.throws(() => corpusFiles([folder]), DataError);
+  writeFileSync(join(folder, "bad.txt.gz"), "not gzip");
+  assert.throws(() => readText(join(folder, "bad.txt.gz")), DataError);
 });
 
-test("the cache is used again for the same texts and tokenizer, and only for those", () => {
-  withFolder((folder) => {
-    const text = join(folder, "a.txt");
-    const cache = join(folder, "cache");
-    writeFileSync(text, "the cat sat");
-    const tokenizer = tokenizerOf(vocabulary);
-    const fresh = loadCorpus([text], tokenizer, cache);
-    // A marked copy shows whether the cache is read: its ids could not come from the text.
-    const marked = fresh.ids.map(() => 7);
-    writeFileSync(join(cache, "corpus.bin"), new Uint8Array(marked.buffer));
-    assert.deepEqual([...loadCorpus([text], tokenizer, cache).ids], [...marked]);
-    const other = loadCorpus([text], tokenizerOf([...vocabulary, "sat on"]), cache);
-    assert.deepEqual([...other.ids], [...fresh.ids]);
-    writeFileSync(text, "the mat");
-    assert.notDeepEqual([...loadCorpus([text], tokenizer, cache).ids], [...fresh.ids]);
-    writeFileSync(join(cache, "corpus.bin"), readFileSync(join(cache, "corpus.bin")).subarray(1));
-    assert.equal(tokenizer.decode([...loadCorpus([text], tokenizer, cache).ids]), "the mat");
-  });
+test("the cache is used again for the same texts and tokenizer, and only for those", (context) => {
+  const folder = temporaryFolder(context);
+  const text = join(folder, "a.txt");
+  const cache = join(folder, "cache");
+  writeFileSync(text, "the cat sat");
+  const tokenizer = tokenizerOf(vocabulary);
+  const fresh = loadCorpus([text], tokenizer, cache);
+  // A marked copy shows whether the cache is read: its ids could not come from the text.
+  const marked = fresh.ids.map(() => 7);
+  writeFileSync(join(cache, "corpus.bin"), new Uint8Array(marked.buffer));
+  assert.deepEqual([...loadCorpus([text], tokenizer, cache).ids], [...marked]);
+  const other = loadCorpus([text], tokenizerOf([...vocabulary, "sat on"]), cache);
+  assert.deepEqual([...other.ids], [...fresh.ids]);
+  writeFileSync(text, "the mat");
+  assert.notDeepEqual([...loadCorpus([text], tokenizer, cache).ids], [...fresh.ids]);
+  writeFileSync(join(cache, "corpus.bin"), readFileSync(join(cache, "corpus.bin")).subarray(1));
+  assert.equal(tokenizer.decode([...loadCorpus([text], tokenizer, cache).ids]), "the mat");
 });

@@ -1,13 +1,13 @@
 /** The tokenizer against reference ids, and its truncation and error rules. */
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { CheckpointError, ConfigError } from "../../src/base/errors.ts";
 import { loadTokenizer, Tokenizer } from "../../src/text/tokenizer.ts";
 import { trainWordPiece, wordPieceFiles } from "../../src/text/train-vocabulary.ts";
 import { missing, sharedData } from "../support/shared-data.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 
 function smallTokenizer(purpose: "encoder" | "causal" = "encoder"): Tokenizer {
   const vocabulary = trainWordPiece(["the pump is hot", "the fan is cold"], {
@@ -17,15 +17,6 @@ function smallTokenizer(purpose: "encoder" | "causal" = "encoder"): Tokenizer {
   });
   const files = wordPieceFiles(vocabulary, { lowerCase: true, purpose, maxTokens: 64 });
   return new Tokenizer(files.definition, files.config, "a small tokenizer");
-}
-
-function withFolder(run: (folder: string) => void): void {
-  const folder = mkdtempSync(join(tmpdir(), "fedspine-tokenizer-"));
-  try {
-    run(folder);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
 }
 
 test("the BERT vocabulary gives the published ids", { skip: missing("bert-vocab") }, () => {
@@ -95,22 +86,21 @@ test("special tokens given as objects are found too", () => {
   assert.equal(new Tokenizer(files.definition, config, "objects").special.pad, 0);
 });
 
-test("a missing, unreadable or unusable tokenizer file is named in the error", () => {
-  withFolder((folder) => {
-    const refuses = (pattern: RegExp) => {
-      assert.throws(
-        () => loadTokenizer(folder),
-        (error) => error instanceof CheckpointError && pattern.test(error.message),
-      );
-    };
-    refuses(/tokenizer\.json/);
-    writeFileSync(join(folder, "tokenizer.json"), "{ not json");
-    refuses(/tokenizer\.json is not JSON/);
-    writeFileSync(join(folder, "tokenizer.json"), "[]");
-    refuses(/tokenizer\.json holds the wrong thing/);
-    writeFileSync(join(folder, "tokenizer.json"), '{"model": {"type": "Unheard"}}');
-    refuses(/tokenizer_config\.json/);
-    writeFileSync(join(folder, "tokenizer_config.json"), "{}");
-    refuses(/tokenizer\.json is not a tokenizer/);
-  });
+test("a missing, unreadable or unusable tokenizer file is named in the error", (context) => {
+  const folder = temporaryFolder(context);
+  const refuses = (pattern: RegExp) => {
+    assert.throws(
+      () => loadTokenizer(folder),
+      (error) => error instanceof CheckpointError && pattern.test(error.message),
+    );
+  };
+  refuses(/tokenizer\.json/);
+  writeFileSync(join(folder, "tokenizer.json"), "{ not json");
+  refuses(/tokenizer\.json is not JSON/);
+  writeFileSync(join(folder, "tokenizer.json"), "[]");
+  refuses(/tokenizer\.json holds the wrong thing/);
+  writeFileSync(join(folder, "tokenizer.json"), '{"model": {"type": "Unheard"}}');
+  refuses(/tokenizer_config\.json/);
+  writeFileSync(join(folder, "tokenizer_config.json"), "{}");
+  refuses(/tokenizer\.json is not a tokenizer/);
 });
