@@ -14,8 +14,8 @@ export const FRAME_HEADER_BYTES = 52;
 export const blobParts = ["content", "manifest"] as const;
 export type BlobPart = (typeof blobParts)[number];
 
-/** `unknown`: no such blob for this peer. `out-of-range`: not within the blob. `busy`: ask again later. */
-export const refusalReasons = ["unknown", "out-of-range", "busy"] as const;
+/** `unknown`: no such blob for this peer. `out-of-range`: not within the blob. */
+export const refusalReasons = ["unknown", "out-of-range"] as const;
 export type RefusalReason = (typeof refusalReasons)[number];
 
 interface RangeAddress {

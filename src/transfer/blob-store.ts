@@ -1,4 +1,5 @@
 /** Content-addressed storage of blobs: complete ones by root, incomplete ones leaf by leaf. */
+import { TransportError } from "../base/errors.ts";
 import type { Manifest } from "../protocol/manifest.ts";
 
 /** A blob's name as it travels in control messages: 64 hex digits of the manifest's SHA-256, and the size in bytes. */
@@ -12,7 +13,7 @@ export interface PartialBlob {
   readonly manifest: Manifest;
   /** True when leaf `index` was written and verified, now or before a restart. */
   hasLeaf(index: number): boolean;
-  /** Stores one leaf that the caller has verified. */
+  /** Stores one leaf that the caller has verified; one call at a time. */
   writeLeaf(index: number, bytes: Uint8Array): Promise<void>;
   /** Makes the complete blob durable and visible under its root. Throws TransportError when a leaf is missing. */
   commit(): Promise<void>;
@@ -26,15 +27,24 @@ export interface BlobStore {
   has(root: string): Promise<boolean>;
   /** Stores bytes and returns their name; storing the same bytes twice is free. */
   put(bytes: Uint8Array): Promise<BlobRef>;
+  /** The manifest of a blob that is here, complete or not. */
   manifest(root: string): Promise<Manifest | undefined>;
-  /** A copy of `[offsetBytes, offsetBytes + lengthBytes)`, or undefined when unknown or out of range. */
+  /** A copy of `[offsetBytes, offsetBytes + lengthBytes)` of a complete blob; undefined when unknown or out of range. */
   read(root: string, offsetBytes: number, lengthBytes: number): Promise<Uint8Array | undefined>;
   /** The whole blob. Throws TransportError when it is not here. */
   readAll(root: string): Promise<Uint8Array>;
-  /** Starts or resumes a blob; one at a time per root. */
+  /** Starts or resumes a blob. Throws TransportError while the same root is open. */
   open(manifest: Manifest): Promise<PartialBlob>;
   /** Removes a blob, complete or not; unknown roots are no error. */
   remove(root: string): Promise<void>;
   /** Roots of all complete blobs, sorted. */
   list(): Promise<string[]>;
+}
+
+/** The error of a commit that comes too early. */
+export function missingLeaves({ root, leafCount }: Manifest): TransportError {
+  return new TransportError("blob is committed before all leaves are written", {
+    expected: `${leafCount} leaves`,
+    root,
+  });
 }
