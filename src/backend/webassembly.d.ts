@@ -10,6 +10,7 @@ declare namespace WebAssembly {
     constructor(bytes: ArrayBufferView);
   }
   class Instance {
+    constructor(module: Module, imports: Record<string, Record<string, unknown>>);
     readonly exports: Record<string, unknown>;
   }
   class Table {

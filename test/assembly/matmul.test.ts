@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
 import fc from "fast-check";
+import { gflopOf, matmulShapes } from "../../bench/shapes.ts";
 import { loadKernels, type LoadedKernels } from "../../src/backend/wasm.ts";
 import { Rng } from "../../src/base/rng.ts";
 import {
@@ -55,6 +56,10 @@ for (const form of formNames) {
   testKernel({
     name: `${name} agrees with its twin for any sizes, strides, alpha and accumulate`,
     sizes,
+    // Of the shapes that are timed, those that plain loops can follow.
+    examples: matmulShapes
+      .filter((shape) => shape.form === form && gflopOf(shape) < 0.004)
+      .map(({ M, N, K }): Sizes => ({ M, N, K, padding: [0, 3, 5], alpha: 1, accumulate: 1 })),
     runs: 300,
     buffers: (sizes, kernels): Record<"a" | "b" | "out" | "scratch", BufferSpec> => ({
       a: { role: "in", length: extent(sizes[a[0]], sizes[a[1]], sizes[a[1]] + sizes.padding[0]) },

@@ -197,7 +197,11 @@ function checkGuards(memory: WebAssembly.Memory, buffer: Placed, where: string):
   for (const start of [buffer.address - guardBytes, buffer.address + buffer.bytes]) {
     const zone = new Uint8Array(memory.buffer, start, guardBytes);
     const at = zone.findIndex((byte) => byte !== guardByte);
-    assert.equal(at, -1, `${where}: wrote outside ${buffer.name}, at ${start + at - buffer.address}`);
+    assert.equal(
+      at,
+      -1,
+      `${where}: wrote outside ${buffer.name}, at ${start + at - buffer.address}`,
+    );
   }
 }
 
@@ -219,7 +223,8 @@ function checkBuffer(
   const want = new DataView(twinMemory.buffer, twin.address, twin.bytes);
   for (let i = 0; i < length; i++) {
     const place = `${where}: ${buffer.name}[${i}]`;
-    if (type === "u16") assert.equal(got.getUint16(2 * i, true), want.getUint16(2 * i, true), place);
+    if (type === "u16")
+      assert.equal(got.getUint16(2 * i, true), want.getUint16(2 * i, true), place);
     // Garbage that the twin leaves alone, such as the gap between strided rows, must be left alone.
     else if (type === "i32" || want.getInt32(4 * i, true) === -1) {
       assert.equal(got.getInt32(4 * i, true), want.getInt32(4 * i, true), place);
