@@ -38,7 +38,7 @@ export interface KernelCase<Sizes, Name extends string> {
   /** The kernels are there to ask for the size of a scratch buffer. */
   readonly buffers: (sizes: Sizes, kernels: Kernels) => Record<Name, BufferSpec>;
   /** Calls the kernel with the byte addresses of the buffers; a returned number is compared too. */
-  readonly call: (kernels: Kernels, at: Record<Name, number>, sizes: Sizes) => number | void;
+  readonly call: (kernels: Kernels, at: Record<Name, number>, sizes: Sizes) => unknown;
   /** Allowed |got - want| is absolute + relative * |want|; `magnitude` is the size of the inputs. */
   readonly tolerance?: (sizes: Sizes, magnitude: number) => Tolerance;
   /** All four when absent. */
@@ -109,7 +109,7 @@ function compareOnce<Sizes, Name extends string>(
 ): void {
   const allowed = tolerance?.(sizes, magnitudes[regime]) ?? { relative: 1e-6 };
   twins ??= loadKernels({ variant: "reference" });
-  const run = (set: LoadedKernels): { placed: Placed[]; result: number | void } => {
+  const run = (set: LoadedKernels): { placed: Placed[]; result: unknown } => {
     const specs = Object.entries<BufferSpec>(buffers(sizes, set.kernels));
     const placed = place(set, specs, regime, Rng.fromSeed(seed));
     const at = Object.fromEntries(placed.map((buffer) => [buffer.name, buffer.address])) as Record<
