@@ -96,6 +96,8 @@ export interface ConfigReader {
   boolean(key: string, fallback: boolean): boolean;
   choice<T extends string>(key: string, choices: readonly T[], fallback?: T): T;
   has(key: string): boolean;
+  /** A nested object's settings; an empty reader where the key is absent. */
+  section(key: string): ConfigReader;
   /** Refuses a setting that this engine does not implement, instead of computing something else. */
   refuse(key: string, reason: string): never;
 }

@@ -39,6 +39,12 @@ export class ConfigFile implements ConfigReader {
     return match ?? this.#fail(key, `one of ${choices.join(", ")}`, value);
   }
 
+  section(key: string): ConfigFile {
+    const value = this.has(key) ? this.#values[key] : {};
+    if (typeof value !== "object" || Array.isArray(value)) this.#fail(key, "an object", value);
+    return new ConfigFile(value as Record<string, unknown>, `${this.#origin}: ${key}`);
+  }
+
   refuse(key: string, reason: string): never {
     throw new CheckpointError(`${this.#origin}: ${key} is not supported`, {
       expected: reason,
@@ -47,11 +53,17 @@ export class ConfigFile implements ConfigReader {
   }
 
   /** Throws CheckpointError where the sizes cannot belong to one model. */
-  checkSizes({ numHeads, numKvHeads, headSize, width }: Architecture): void {
+  checkSizes({ numHeads, numKvHeads, headSize, width, positions }: Architecture): void {
     if (!Number.isInteger(headSize) || headSize < 1) {
       throw new CheckpointError(`${this.#origin}: hidden_size is no multiple of the heads`, {
         expected: `a multiple of ${numHeads}`,
         got: String(width),
+      });
+    }
+    if (positions.kind === "rope" && headSize % 2 !== 0) {
+      throw new CheckpointError(`${this.#origin}: rotary positions turn pairs of channels`, {
+        expected: "an even head size",
+        got: String(headSize),
       });
     }
     if (numKvHeads < 1 || numHeads % numKvHeads !== 0) {

@@ -1,5 +1,5 @@
 /** LLaMA (Touvron et al. 2023): pre-norm causal decoder with rotary positions and a gated MLP. */
-import type { ModelFamily } from "./architecture.ts";
+import type { ConfigReader, ModelFamily } from "./architecture.ts";
 
 const LAYER = "model.layers.{i}";
 
@@ -16,7 +16,6 @@ export const llama: ModelFamily = {
 
   architecture(config) {
     config.choice("hidden_act", ["silu"], "silu");
-    if (config.has("rope_scaling")) config.refuse("rope_scaling", "unscaled rotary positions only");
     const width = config.int("hidden_size");
     const numHeads = config.int("num_attention_heads");
     return {
@@ -34,7 +33,7 @@ export const llama: ModelFamily = {
       attentionBias: config.boolean("attention_bias", false),
       mlpBias: config.boolean("mlp_bias", false),
       mlp: { kind: "gated" },
-      positions: { kind: "rope", theta: config.number("rope_theta", 10000) },
+      positions: { kind: "rope", theta: ropeTheta(config) },
       tokenTypes: 0,
       initStd: config.number("initializer_range", 0.02),
     };
@@ -62,3 +61,19 @@ export const llama: ModelFamily = {
     return { kind: "lm", decoder: "lm_head" };
   },
 };
+
+/**
+ * The base of the rotary angles: transformers 5 writes it into `rope_parameters`, earlier releases
+ * beside `rope_scaling`. Throws CheckpointError where the positions are scaled.
+ */
+function ropeTheta(config: ConfigReader): number {
+  for (const section of ["rope_parameters", "rope_scaling"]) {
+    const rope = config.section(section);
+    for (const key of ["rope_type", "type"]) rope.choice(key, ["default"], "default");
+    if (rope.number("partial_rotary_factor", 1) !== 1) {
+      rope.refuse("partial_rotary_factor", "1: every channel turns");
+    }
+  }
+  const rope = config.section("rope_parameters");
+  return rope.number("rope_theta", config.number("rope_theta", 10000));
+}
