@@ -33,12 +33,12 @@ export class ClassifierHead {
     this.pooling = spec.pooling;
     this.pooler = spec.pooler === undefined ? null : take(spec.pooler, width, true);
     this.classifier = take(spec.classifier, numLabels, spec.bias);
+    const isPoolerFresh = this.pooler !== null && store.isFresh(this.pooler.weight.name);
+    this.trainableModules = [...(isPoolerFresh ? [this.pooler] : []), this.classifier];
   }
 
-  /** Module names that training the head trains and that an adapter file carries whole. */
-  get trainableModules(): Linear[] {
-    return [this.classifier];
-  }
+  /** The layers that training the head trains: the classifier, and a pooler that no checkpoint brought. */
+  readonly trainableModules: readonly Linear[];
 
   /** hidden [B·T, C] -> logits [B, numLabels]. */
   forward(tape: Tape, hidden: Tensor, batch: TokenBatch): Tensor {

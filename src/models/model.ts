@@ -57,7 +57,7 @@ export class Model {
   }
 
   /** Modules that are trained whole beside the adapters; none for language models. */
-  headModules(): Linear[] {
+  headModules(): readonly Linear[] {
     return this.#head instanceof ClassifierHead ? this.#head.trainableModules : [];
   }
 

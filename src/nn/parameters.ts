@@ -28,6 +28,7 @@ export class ParameterStore {
   readonly #source: ParameterSource | undefined;
   readonly #rng: Rng | undefined;
   readonly #parameters = new Map<string, Parameter>();
+  readonly #fresh = new Set<string>();
 
   /** Without a source everything is initialised from `rng`; without `rng` a missing tensor is an error. */
   constructor(engine: Engine, options: { source?: ParameterSource; rng?: Rng }) {
@@ -56,6 +57,11 @@ export class ParameterStore {
 
   get(name: string): Parameter | undefined {
     return this.#parameters.get(name);
+  }
+
+  /** Whether the parameter was started here because the source had none. */
+  isFresh(name: string): boolean {
+    return this.#fresh.has(name);
   }
 
   /** Every parameter in the order of first mention. */
@@ -99,6 +105,7 @@ export class ParameterStore {
         hint: "is the download complete, and is this the model that config.json describes?",
       });
     }
+    this.#fresh.add(name);
     const tensor = this.engine.empty(shape, "weights");
     const view = tensor.f32;
     if (init.kind === "constant") {

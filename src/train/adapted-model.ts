@@ -32,9 +32,25 @@ export class AdaptedModel {
     return new AdaptedModel(model, attached, trainHead && model.headModules().length > 0);
   }
 
-  /** Module names whose whole weights travel with the adapter (PEFT's modules_to_save). */
-  get savedModules(): string[] {
-    return this.trainHead ? this.model.headModules().map(({ name }) => name) : [];
+  /** What a file must say about the adapter beside its weights. */
+  get shape(): {
+    rank: number;
+    alpha: number;
+    targets: string[];
+    dropout: number;
+    rankPattern: Readonly<Record<string, number>>;
+    alphaPattern: Readonly<Record<string, number>>;
+  } {
+    const { rank, alpha, targets, dropout, rankPattern, alphaPattern } = this.lora.config;
+    return {
+      rank,
+      alpha,
+      // A regular expression or "all-linear" is spelled out: every reader understands plain names.
+      targets: typeof targets === "string" ? this.lora.moduleNames() : [...targets],
+      dropout,
+      rankPattern: rankPattern ?? {},
+      alphaPattern: alphaPattern ?? {},
+    };
   }
 
   /** The tensors to train: LoRA factors first, then head weights. */

@@ -19,6 +19,8 @@ export interface FineTuneOptions {
   readonly weightDecay: number;
   readonly seed: number;
   readonly shuffle: boolean;
+  /** Seed of the order of examples; by default `seed`. */
+  readonly shuffleSeed?: string;
   readonly padId: number;
 }
 
@@ -54,12 +56,13 @@ export class FineTuner {
     options: FineTuneOptions,
   ) {
     const { batchSize, padId, seed, shuffle } = options;
+    const orderSeed = options.shuffleSeed ?? seed;
     this.#model = model;
     this.#options = options;
     this.#stream = new BatchStream(sequences, {
       batchSize,
       padId,
-      shuffleSeed: shuffle ? seed : null,
+      shuffleSeed: shuffle ? orderSeed : null,
     });
     this.#trainer = new Trainer(model.engine, parameters, {
       schedule: {

@@ -1,0 +1,74 @@
+/** Scores global adapters on the coordinator's own labelled texts, with one engine for the whole run. */
+import type { AdapterState } from "../base/adapter.ts";
+import type { NamedArrays } from "../base/arrays.ts";
+import type { Dataset } from "../data/examples.ts";
+import { encodeDataset } from "../data/sequences.ts";
+import { loadModel } from "../models/load.ts";
+import { Engine, type EngineOptions } from "../tensor/engine.ts";
+import { loadTokenizer } from "../text/tokenizer.ts";
+import { AdaptedModel } from "../train/adapted-model.ts";
+import { evaluateClassifier, type ClassifierScores } from "../train/evaluate.ts";
+
+export interface CentralEvaluationOptions {
+  readonly baseFolder: string;
+  readonly test: Dataset;
+  readonly maxTokens: number;
+  readonly kernels: NonNullable<EngineOptions["kernels"]>;
+}
+
+const BATCH_SIZE = 32;
+
+/** A function that scores an adapter, or for null the base with the head that every device starts from. */
+export function centralEvaluation(
+  options: CentralEvaluationOptions,
+): (adapter: AdapterState | null) => Promise<ClassifierScores> {
+  const { baseFolder, test, kernels } = options;
+  const engine = Engine.create({ kernels });
+  const model = loadModel(engine, baseFolder, { task: "classify", labels: test.labels });
+  const tokenizer = loadTokenizer(baseFolder);
+  const maxTokens = Math.min(options.maxTokens, model.architecture.maxPositions);
+  const sequences = encodeDataset(test, tokenizer, maxTokens);
+  const settings = { batchSize: BATCH_SIZE, padId: tokenizer.special.pad ?? 0 };
+  return (adapter) => {
+    const adapted = adapter === null ? null : attach(model, adapter);
+    try {
+      return Promise.resolve(evaluateClassifier(model, sequences, settings));
+    } finally {
+      adapted?.detach();
+    }
+  };
+}
+
+/** Attaches an adapter given as plain arrays, module by module. */
+export function attach(
+  model: Parameters<typeof AdaptedModel.attach>[0],
+  { modules, heads }: AdapterState,
+): AdaptedModel {
+  const values: NamedArrays = new Map(heads);
+  for (const { name, a, b } of modules) {
+    values.set(`${name}.lora_A.weight`, a);
+    values.set(`${name}.lora_B.weight`, b);
+  }
+  const ranks = modules.map(({ name, a }) => [name, a.shape[0] as number] as const);
+  const adapted = AdaptedModel.attach(model, {
+    lora: {
+      rank: 1,
+      alpha: 1,
+      targets: modules.map(({ name }) => name),
+      dropout: 0,
+      rankPattern: Object.fromEntries(ranks.map(([name, rank]) => [exactly(name), rank])),
+      alphaPattern: Object.fromEntries(
+        modules.map(({ name, a, scale }) => [exactly(name), scale * (a.shape[0] as number)]),
+      ),
+    },
+    trainHead: true,
+    seed: 0,
+  });
+  adapted.load(values, "global adapter");
+  return adapted;
+}
+
+/** Patterns are regular expressions; a name's dots must not match anything else. */
+function exactly(name: string): string {
+  return name.replaceAll(".", "\\.");
+}

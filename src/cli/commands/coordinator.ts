@@ -1,0 +1,108 @@
+/** `fedspine coordinator`: run a federated fine-tuning as its coordinator, in the foreground. */
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { Command } from "commander";
+import { systemClock } from "../../base/clock.ts";
+import { ConfigError, ExitCode } from "../../base/errors.ts";
+import { Rng } from "../../base/rng.ts";
+import { parseCoordinatorConfig, type CoordinatorConfig } from "../../coordinator/config.ts";
+import { runCoordinator } from "../../coordinator/run-coordinator.ts";
+import type { RunEvent } from "../../coordinator/run-events.ts";
+import { RunFolder } from "../../coordinator/run-folder.ts";
+import { loadExamples } from "../../data/dataset.ts";
+import { loadModel } from "../../models/load.ts";
+import { Engine } from "../../tensor/engine.ts";
+import { brokerAccess } from "../broker-access.ts";
+import { attach, centralEvaluation } from "../central-evaluation.ts";
+import { saveAdapter } from "../adapter-folder.ts";
+import { readConfigFile } from "../config-file.ts";
+import { eventLine } from "../event-lines.ts";
+import { kernelsOption, type KernelChoice } from "../options.ts";
+import { note, print, printJson } from "../output.ts";
+
+interface Options {
+  config: string;
+  test?: string;
+  resume?: boolean;
+  kernels: KernelChoice;
+  json?: boolean;
+}
+
+export function command(): Command {
+  return new Command()
+    .description("Run a federated fine-tuning as its coordinator, in the foreground")
+    .requiredOption("--config <file>", "coordinator.json")
+    .option("--test <path>", "labelled texts that every round's adapter is scored on")
+    .option("--resume", "continue the run in the configured run folder")
+    .addOption(kernelsOption("simd"))
+    .option("--json", "one JSON line per event and one with the summary, on stdout")
+    .action(run);
+}
+
+async function run(options: Options): Promise<void> {
+  const config = parseCoordinatorConfig(readConfigFile(options.config, ["base", "runFolder"]));
+  const rng = Rng.fromSeed(randomBytes(16).toString("hex"));
+  const stop = new AbortController();
+  process.once("SIGINT", () => stop.abort());
+  process.once("SIGTERM", () => stop.abort());
+  const onEvent = (event: RunEvent): void => {
+    if (options.json === true) return printJson({ event });
+    const line = eventLine(event);
+    if (line !== null) print(line);
+  };
+  const summary = await runCoordinator(config, {
+    factory: brokerAccess(config.broker, rng.fork("transport"), note),
+    clock: systemClock,
+    rng,
+    evaluate: evaluation(config, options),
+    onEvent,
+    resume: options.resume === true,
+    signal: stop.signal,
+  });
+  const adapter = summary.rounds === 0 ? null : exportAdapter(config);
+  if (options.json === true) {
+    printJson({ summary: { ...summary, adapter, residentBytes: process.memoryUsage.rss() } });
+  } else if (adapter !== null) {
+    print(`adapter: ${adapter}`);
+  }
+  if (!summary.ok) {
+    note(`run failed: ${summary.reason}`);
+    process.exitCode = ExitCode.failed;
+  }
+}
+
+function evaluation(
+  config: CoordinatorConfig,
+  { test, kernels }: Options,
+): ReturnType<typeof centralEvaluation> | null {
+  if (test === undefined) return null;
+  const { examples } = loadExamples(test);
+  const unknown = examples.find(({ label }) => !config.labels.includes(label));
+  if (unknown !== undefined) {
+    throw new ConfigError(`${test} has a label that the configuration lacks`, {
+      expected: config.labels.join(", "),
+      got: unknown.label,
+    });
+  }
+  return centralEvaluation({
+    baseFolder: config.base,
+    test: { examples, labels: config.labels },
+    maxTokens: config.plan.maxTokens,
+    kernels,
+  });
+}
+
+/** Writes the checkpoint's adapter as a PEFT folder and returns its path. */
+function exportAdapter(config: CoordinatorConfig): string | null {
+  const checkpoint = new RunFolder(config.runFolder).load();
+  if (checkpoint === undefined) return null;
+  const engine = Engine.create();
+  const model = loadModel(engine, config.base, { task: "classify", labels: config.labels });
+  const adapted = attach(model, checkpoint.adapter);
+  const { rank, alpha, targets, dropout } = config.plan;
+  const folder = join(config.runFolder, "adapter");
+  const names = targets === "all-linear" ? adapted.lora.moduleNames() : targets;
+  const shape = { rank, alpha, targets: names, dropout };
+  saveAdapter(folder, model, shape, adapted.export(), config.base);
+  return folder;
+}

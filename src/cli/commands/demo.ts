@@ -1,0 +1,118 @@
+/** `fedspine demo`: the whole system on this machine, with real processes and an unequal fleet. */
+import { existsSync } from "node:fs";
+import { join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Command } from "commander";
+import { CheckpointError, ConfigError, ExitCode } from "../../base/errors.ts";
+import type { RunEvent } from "../../coordinator/run-events.ts";
+import { trainBagOfWords } from "../../data/bag-of-words.ts";
+import { accuracy } from "../../data/metrics.ts";
+import { generatedFleet, userFleet, type DemoFleet } from "../demo/fleet.ts";
+import { closingLines, deviceTable, tryCommand, type DemoResult } from "../demo/report.ts";
+import { runDemo } from "../demo/run.ts";
+import { eventLine } from "../event-lines.ts";
+import { integer, kernelsOption, type KernelChoice } from "../options.ts";
+import { print, printJson } from "../output.ts";
+import { progressBar, type Progress } from "../progress.ts";
+
+interface Options {
+  data?: string;
+  textColumn?: string;
+  labelColumn?: string;
+  model?: string;
+  devices: number;
+  rounds: number;
+  steps: number;
+  seed: number;
+  out?: string;
+  broker?: string;
+  kernels: KernelChoice;
+  json?: boolean;
+}
+
+const BUNDLED_BASE = fileURLToPath(new URL("../../../../models/base-encoder", import.meta.url));
+
+export function command(): Command {
+  return new Command()
+    .description("Run the whole system here: broker, coordinator and unequal devices")
+    .option("--data <path>", "your own labelled text: CSV, TSV, JSONL, or a folder with a split")
+    .option("--text-column <name>", "column with the text (else detected)")
+    .option("--label-column <name>", "column with the label (else detected)")
+    .option("--model <dir>", "base model folder (default: the bundled one)")
+    .option("--devices <n>", "device processes", integer(1), 6)
+    .option("--rounds <n>", "federated rounds", integer(1), 10)
+    .option("--steps <n>", "local steps per device and round", integer(1), 20)
+    .option("--seed <n>", "seed of data, split and training", integer(0), 1)
+    .option("--out <dir>", "run folder (default: runs/demo-<time>)")
+    .option("--broker <url>", "use this MQTT broker instead of the bundled one")
+    .addOption(kernelsOption("auto"))
+    .option("--json", "only the final record, as one JSON line")
+    .action(run);
+}
+
+async function run(options: Options): Promise<void> {
+  const base = options.model ?? BUNDLED_BASE;
+  if (!existsSync(join(base, "config.json"))) {
+    throw new CheckpointError(`no base model at ${base}`, { hint: "name one with --model" });
+  }
+  const folder = options.out ?? join("runs", `demo-${timestamp()}`);
+  if (existsSync(join(folder, "run", "run.json"))) {
+    throw new ConfigError(`${folder} holds a run already`, { hint: "name another --out folder" });
+  }
+  const fleet =
+    options.data === undefined
+      ? generatedFleet(options.devices, options.seed)
+      : userFleet(options.data, options.devices, options.seed, options);
+  const say = options.json === true ? () => undefined : print;
+  fleet.notes.forEach(say);
+  const startMs = performance.now();
+  if (options.kernels === "reference") {
+    throw new ConfigError("--kernels reference is far too slow for a demo", {
+      expected: "simd, relaxed or auto",
+    });
+  }
+  const { kernels, rounds, steps, seed } = options;
+  const settings = { kernels, rounds, steps, seed, folder, base, broker: options.broker ?? null };
+  const progress = progressBar("rounds", options.rounds);
+  const summary = await runDemo(fleet, settings, (event) => follow(event, say, progress));
+  progress.stop();
+  const result: DemoResult = {
+    summary: { ...summary, adapter: summary.adapter === null ? null : shown(summary.adapter) },
+    bagOfWordsAccuracy: bagOfWordsAccuracy(fleet, options.seed),
+    base: shown(base),
+    wallMs: performance.now() - startMs,
+    sampleText: fleet.test.examples[0]?.text ?? "",
+  };
+  if (options.json === true) {
+    const { wallMs, bagOfWordsAccuracy } = result;
+    printJson({ ...result.summary, wallMs, bagOfWordsAccuracy, folder, tryIt: tryCommand(result) });
+  } else {
+    print(deviceTable(fleet, result));
+    closingLines(result).forEach(print);
+  }
+  if (!summary.ok) process.exitCode = ExitCode.failed;
+}
+
+function follow(event: RunEvent, say: (line: string) => void, progress: Progress): void {
+  const line = eventLine(event);
+  if (line !== null) say(line);
+  if (event.kind === "evaluated") progress.update(event.round, `accuracy ${event.accuracy}`);
+}
+
+/** What a classifier without word order reaches when it may see all devices' text at once. */
+function bagOfWordsAccuracy({ devices, test }: DemoFleet, seed: number): number {
+  const examples = devices.flatMap((device) => device.examples);
+  const classifier = trainBagOfWords({ examples, labels: test.labels }, { seed });
+  const truth = test.examples.map(({ label }) => test.labels.indexOf(label));
+  const predicted = test.examples.map(({ text }) => classifier.predict(text));
+  return accuracy(truth, predicted);
+}
+
+function shown(path: string): string {
+  const short = relative(process.cwd(), path);
+  return short.startsWith("..") ? path : short;
+}
+
+function timestamp(): string {
+  return new Date().toISOString().replace(/[:.]/g, "-").slice(0, 19);
+}

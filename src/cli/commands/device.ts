@@ -1,0 +1,72 @@
+/** `fedspine device`: run a device agent in the foreground. */
+import { randomBytes } from "node:crypto";
+import { cpus, totalmem } from "node:os";
+import { Command } from "commander";
+import { systemClock } from "../../base/clock.ts";
+import { Rng } from "../../base/rng.ts";
+import { loadExamples } from "../../data/dataset.ts";
+import type { AgentEvent } from "../../device/agent.ts";
+import { parseDeviceConfig } from "../../device/config.ts";
+import { EngineTrainer } from "../../device/engine-trainer.ts";
+import { runDevice } from "../../device/run-device.ts";
+import { brokerAccess } from "../broker-access.ts";
+import { readConfigFile } from "../config-file.ts";
+import { processLog } from "../process-log.ts";
+
+interface Options {
+  config: string;
+  logJson?: boolean;
+  verbose?: boolean;
+}
+
+export function command(): Command {
+  return new Command()
+    .description("Run a device agent in the foreground; its data stay here")
+    .requiredOption("--config <file>", "device.json")
+    .option("--log-json", "log lines as JSON")
+    .option("--verbose", "log every training step")
+    .action(run);
+}
+
+async function run(options: Options): Promise<void> {
+  const config = parseDeviceConfig(readConfigFile(options.config, ["data", "stateFolder"]));
+  const log = processLog(config.id ?? "device", {
+    json: options.logJson === true,
+    level: options.verbose === true ? 4 : 3,
+  });
+  const { examples, columns } = loadExamples(config.data);
+  log.info(`${examples.length} examples from ${config.data} (${columns})`);
+  const rng = Rng.fromSeed(randomBytes(16).toString("hex"));
+  const stop = new AbortController();
+  process.once("SIGINT", () => stop.abort());
+  process.once("SIGTERM", () => stop.abort());
+  const reason = await runDevice(config, {
+    factory: brokerAccess(config.broker, rng.fork("transport"), (text) => log.warn(text)),
+    clock: systemClock,
+    rng,
+    createTrainer: (deviceId) => new EngineTrainer({ examples, deviceId, kernels: config.kernels }),
+    machine: { cores: cpus().length, memoryBytes: totalmem() },
+    onEvent: (event) => report(log, event),
+    signal: stop.signal,
+  });
+  log.info(`ended: ${reason}`);
+}
+
+function report(log: ReturnType<typeof processLog>, event: AgentEvent): void {
+  switch (event.kind) {
+    case "working":
+      return log.info(`round ${event.round}: ${event.phase}`);
+    case "step":
+      return log.debug(
+        `round ${event.round} step ${event.step}/${event.numSteps} loss ${event.loss}`,
+      );
+    case "answered":
+      return log.info(`update ${event.verdict}`);
+    case "failed":
+      return log.warn(`round ${event.round} failed: ${event.reason}`);
+    case "message-dropped":
+      return log.warn(`message ignored: ${event.reason} (${event.detail})`);
+    case "ended":
+      return log.info(`ended: ${event.reason}`);
+  }
+}

@@ -1,0 +1,59 @@
+/** `fedspine forward`: the logits of one input, to compare with other implementations. */
+import { Command } from "commander";
+import { Tape } from "../../autograd/tape.ts";
+import { ConfigError } from "../../base/errors.ts";
+import { padBatch } from "../../data/batch.ts";
+import { nextTokenTargets } from "../../models/model.ts";
+import { openSession } from "../model-session.ts";
+import { integerList, kernelsOption, type KernelChoice } from "../options.ts";
+import { print, printJson } from "../output.ts";
+
+interface Options {
+  model: string;
+  adapter?: string;
+  ids?: number[];
+  text?: string;
+  kernels: KernelChoice;
+  json?: boolean;
+}
+
+export function command(): Command {
+  return new Command()
+    .description("Print the logits of one input: all classes, or the last position's vocabulary")
+    .requiredOption("--model <dir>", "Hugging Face model folder")
+    .option("--adapter <path>", "PEFT folder or a safetensors file with LoRA factors")
+    .option("--ids <list>", "token ids, as 1,2,3", integerList)
+    .option("--text <text>", "text for the model's tokenizer")
+    .addOption(kernelsOption())
+    .option("--json", "one JSON line: input_ids, logits and, for causal models, loss")
+    .action(run);
+}
+
+function run(options: Options): void {
+  const session = openSession(options);
+  const { model, padId, maxTokens } = session;
+  const ids = options.ids ?? encode(options.text, session);
+  const batch = padBatch([{ ids }], padId);
+  const record = model.engine.step(() => {
+    const tape = new Tape(model.engine, { recording: false });
+    if (model.task === "classify") {
+      return { input_ids: ids, logits: [...model.classLogits(tape, batch).f32] };
+    }
+    const logits = model.tokenLogits(tape, batch, [ids.length - 1]).f32;
+    const record = { input_ids: ids, logits: [...logits] };
+    if (model.task !== "causal-lm" || nextTokenTargets(batch).rows.length === 0) return record;
+    const loss = model.loss(tape, batch, { kind: "next-token" }).f32[0];
+    return { ...record, loss };
+  });
+  if (options.json === true) return printJson(record);
+  print(`${ids.length} of at most ${maxTokens} tokens: ${ids.join(" ")}`);
+  print(`logits: ${record.logits.map((value) => value.toFixed(6)).join(" ")}`);
+  if ("loss" in record) print(`next-token loss: ${record.loss}`);
+}
+
+function encode(text: string | undefined, session: ReturnType<typeof openSession>): number[] {
+  if (text === undefined) {
+    throw new ConfigError("forward: there is no input", { expected: "--ids or --text" });
+  }
+  return session.tokenizer().encode(text, { maxTokens: session.maxTokens }).ids;
+}

@@ -1,0 +1,156 @@
+/** One demo run: writes the configurations, starts the processes, follows the coordinator to its end. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { FedspineError } from "../../base/errors.ts";
+import type { RunEvent, RunSummary } from "../../coordinator/run-events.ts";
+import type { CoordinatorConfigInput } from "../../coordinator/config.ts";
+import type { DeviceConfigInput } from "../../device/config.ts";
+import { writeJson } from "../../io/json.ts";
+import { BROKER_PROGRAM } from "../commands/broker.ts";
+import { writeDeviceData, type DemoFleet } from "./fleet.ts";
+import { firstLine, Processes } from "./processes.ts";
+
+export interface DemoSettings {
+  readonly folder: string;
+  readonly base: string;
+  readonly rounds: number;
+  readonly steps: number;
+  readonly kernels: "simd" | "relaxed" | "auto";
+  readonly seed: number;
+  /** An external broker instead of the bundled one. */
+  readonly broker: string | null;
+}
+
+/** The coordinator's summary, with what only its process knows. */
+export type DemoSummary = RunSummary & {
+  readonly adapter: string | null;
+  readonly residentBytes: number;
+};
+
+const CLI = fileURLToPath(new URL("../main.js", import.meta.url));
+
+/** Starts everything and resolves when the coordinator has ended. Throws FedspineError when it leaves no summary. */
+export async function runDemo(
+  fleet: DemoFleet,
+  settings: DemoSettings,
+  onEvent: (event: RunEvent) => void,
+): Promise<DemoSummary> {
+  const processes = new Processes(join(settings.folder, "logs"));
+  const onExit = (): void => processes.killAll();
+  process.once("exit", onExit);
+  const onSignal = (): void => void processes.stop("coordinator");
+  process.on("SIGINT", onSignal);
+  process.on("SIGTERM", onSignal);
+  try {
+    const broker = settings.broker ?? (await startBroker(processes));
+    const files = writeConfigurations(fleet, settings, broker);
+    const summary = followCoordinator(processes, files, settings, onEvent);
+    fleet.devices.forEach(({ id }, i) => {
+      const args = ["device", "--config", files.devices[i] as string];
+      processes.start(id, CLI, args, () => undefined);
+    });
+    return await summary;
+  } finally {
+    await processes.stopAll();
+    process.off("exit", onExit);
+    process.off("SIGINT", onSignal);
+    process.off("SIGTERM", onSignal);
+  }
+}
+
+async function startBroker(processes: Processes): Promise<string> {
+  const port = await firstLine(processes, "broker", BROKER_PROGRAM, ["--port", "0"], (line) => {
+    const record = JSON.parse(line) as { listening?: { port: number } };
+    return record.listening?.port;
+  });
+  return `mqtt://127.0.0.1:${port}`;
+}
+
+interface Files {
+  readonly coordinator: string;
+  readonly test: string;
+  readonly devices: readonly string[];
+}
+
+function writeConfigurations(fleet: DemoFleet, settings: DemoSettings, broker: string): Files {
+  const { folder } = settings;
+  mkdirSync(folder, { recursive: true });
+  const dataPaths = writeDeviceData(join(folder, "data"), fleet.devices);
+  const test = join(folder, "data", "test.jsonl");
+  const rows = fleet.test.examples.map(({ text, label }) => JSON.stringify({ text, label }));
+  writeFileSync(test, `${rows.join("\n")}\n`);
+  const name = `demo-${settings.seed}-${process.pid}`;
+  const coordinator: CoordinatorConfigInput = {
+    fleet: name,
+    broker,
+    runFolder: join(folder, "run"),
+    base: settings.base,
+    labels: [...fleet.test.labels],
+    rounds: settings.rounds,
+    minDevices: fleet.devices.length,
+    seed: settings.seed,
+    heartbeatMs: 5000,
+    roundTimeoutMs: 120_000,
+    plan: {
+      rank: 8,
+      alpha: 16,
+      targets: "all-linear",
+      steps: settings.steps,
+      batchSize: 16,
+      learningRate: 3e-3,
+      maxTokens: 96,
+      dropout: 0,
+    },
+  };
+  const path = join(folder, "coordinator.json");
+  writeJson(path, coordinator);
+  const devices = fleet.devices.map(({ id, profile }, i) => {
+    const config: DeviceConfigInput = {
+      id,
+      fleet: name,
+      broker,
+      stateFolder: join(folder, "state", id),
+      data: dataPaths[i] as string,
+      type: profile.type,
+      kernels: settings.kernels,
+      speed: profile.speed,
+      link: {
+        upBytesPerSecond: profile.upBytesPerSecond,
+        downBytesPerSecond: profile.downBytesPerSecond,
+        latencyMs: profile.latencyMs,
+      },
+    };
+    const devicePath = join(folder, "data", `${id}.json`);
+    writeJson(devicePath, config);
+    return devicePath;
+  });
+  return { coordinator: path, test, devices };
+}
+
+/** Starts the coordinator and reads its JSON lines until it ends. */
+async function followCoordinator(
+  processes: Processes,
+  files: Files,
+  { kernels }: DemoSettings,
+  onEvent: (event: RunEvent) => void,
+): Promise<DemoSummary> {
+  let summary: DemoSummary | undefined;
+  const args = ["coordinator", "--config", files.coordinator, "--test", files.test, "--json"];
+  const { exited } = processes.start(
+    "coordinator",
+    CLI,
+    [...args, "--kernels", kernels],
+    (line) => {
+      const record = JSON.parse(line) as { event?: RunEvent; summary?: DemoSummary };
+      if (record.event !== undefined) onEvent(record.event);
+      if (record.summary !== undefined) summary = record.summary;
+    },
+  );
+  const code = await exited;
+  if (summary !== undefined) return summary;
+  throw new FedspineError("the coordinator ended without a summary", {
+    got: `exit status ${code}`,
+    hint: `see ${processes.logOf("coordinator")}`,
+  });
+}

@@ -1,0 +1,53 @@
+/** One line per event of a run, stable enough to search. */
+import type { RunEvent } from "../coordinator/run-events.ts";
+import { byteText, durationText, percent } from "./output.ts";
+
+/** The line, or null for an event that is only shown as progress. */
+export function eventLine(event: RunEvent): string | null {
+  switch (event.kind) {
+    case "run-started":
+      return event.resumedRound === null
+        ? `run      fleet ${event.fleet}, ${event.rounds} rounds`
+        : `run      fleet ${event.fleet}, continuing after round ${event.resumedRound}`;
+    case "device-joined":
+      return `joined   ${event.device} (${event.type})`;
+    case "device-left":
+      return `left     ${event.device} (${event.reason})`;
+    case "round-started": {
+      const attempt = event.attempt > 1 ? `, attempt ${event.attempt}` : "";
+      return `round ${event.round}  asked ${event.devices.length} devices${attempt}`;
+    }
+    case "device-progress":
+      return null;
+    case "update-received":
+      return (
+        `update   ${event.device} round ${event.round}: ${event.numSamples} examples, ` +
+        `${event.steps} steps in ${durationText(event.trainMs)}, ` +
+        `loss ${event.lossFirst.toFixed(3)} -> ${event.lossLast.toFixed(3)}, ` +
+        `${byteText(event.updateBytes)} up in ${durationText(event.uploadMs)}`
+      );
+    case "update-dropped":
+      return `dropped  ${event.device} round ${event.round}: ${event.reason}`;
+    case "device-failed":
+      return `failed   ${event.device} round ${event.round}: ${event.reason}`;
+    case "round-short":
+      return `short    round ${event.round}: ${event.updates} of ${event.needed} updates needed`;
+    case "aggregated":
+      return (
+        `merged   round ${event.round}: ${event.devices.length} updates, ` +
+        `${event.numSamples} examples, discarded energy ${percent(event.discardedEnergy)}, ` +
+        durationText(event.ms)
+      );
+    case "evaluated":
+      return (
+        `scored   round ${event.round}: accuracy ${percent(event.accuracy)}, ` +
+        `macro-F1 ${percent(event.macroF1)}, loss ${event.loss.toFixed(3)}`
+      );
+    case "checkpoint":
+      return `saved    round ${event.round}: ${event.path}`;
+    case "message-dropped":
+      return `ignored  ${event.device ?? "unknown sender"}: ${event.reason} (${event.detail})`;
+    case "finished":
+      return `finished ${event.ok ? "well" : "badly"}: ${event.reason}`;
+  }
+}

@@ -1,0 +1,63 @@
+/** Opens a model folder for a command: engine, model, tokenizer and adapter. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { Task } from "../models/architecture.ts";
+import { loadModel } from "../models/load.ts";
+import type { Model } from "../models/model.ts";
+import { Engine } from "../tensor/engine.ts";
+import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
+import type { AdaptedModel } from "../train/adapted-model.ts";
+import { attachStored, readAdapter } from "./adapter-folder.ts";
+import type { KernelChoice } from "./options.ts";
+
+export interface SessionOptions {
+  readonly model: string;
+  readonly adapter?: string;
+  /** Alpha of an adapter that is a bare file of factors. */
+  readonly bareAlpha?: number;
+  readonly task?: Task;
+  readonly labels?: readonly string[];
+  readonly kernels: KernelChoice;
+  readonly seed?: number;
+  readonly randomWeightsSeed?: number;
+}
+
+export interface ModelSession {
+  readonly engine: Engine;
+  readonly model: Model;
+  readonly adapted: AdaptedModel | null;
+  /** The model's tokenizer. Throws CheckpointError when the folder has none. */
+  tokenizer(): Tokenizer;
+  /** Id that fills up short rows; it is never attended to. */
+  readonly padId: number;
+  /** Longest input that the model has positions for. */
+  readonly maxTokens: number;
+}
+
+/** Loads everything; a classifier's labels come from the adapter where it brings a head of its own. */
+export function openSession(options: SessionOptions): ModelSession {
+  const engine = Engine.create({ kernels: options.kernels });
+  const adapter =
+    options.adapter === undefined ? null : readAdapter(options.adapter, options.bareAlpha);
+  const labels = options.labels ?? adapter?.labels;
+  const task = options.task ?? adapter?.task;
+  const model = loadModel(engine, options.model, {
+    ...(task === undefined ? {} : { task }),
+    ...(labels === undefined ? {} : { labels }),
+    headSeed: options.seed ?? 1,
+    ...(options.randomWeightsSeed === undefined
+      ? {}
+      : { randomWeightsSeed: options.randomWeightsSeed }),
+  });
+  const adapted = adapter === null ? null : attachStored(model, adapter);
+  const hasTokenizer = existsSync(join(options.model, "tokenizer.json"));
+  let tokenizer: Tokenizer | undefined;
+  return {
+    engine,
+    model,
+    adapted,
+    tokenizer: () => (tokenizer ??= loadTokenizer(options.model)),
+    padId: hasTokenizer ? ((tokenizer ??= loadTokenizer(options.model)).special.pad ?? 0) : 0,
+    maxTokens: model.architecture.maxPositions,
+  };
+}

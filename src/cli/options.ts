@@ -1,0 +1,54 @@
+/** Options that several commands share, and the checks that turn text into values. */
+import { InvalidArgumentError, Option } from "commander";
+import type { KernelVariant } from "../backend/wasm.ts";
+
+/** Parses a whole number from `least` up. */
+export function integer(least: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!Number.isSafeInteger(value) || value < least) {
+      throw new InvalidArgumentError(`expected a whole number from ${least}, got ${text}`);
+    }
+    return value;
+  };
+}
+
+/** Parses a number in [least, most]. */
+export function number(least: number, most = Infinity): (text: string) => number {
+  return (text) => {
+    const value = text.trim() === "" ? NaN : Number(text);
+    if (!(value >= least && value <= most)) {
+      const range = most === Infinity ? `from ${least}` : `from ${least} to ${most}`;
+      throw new InvalidArgumentError(`expected a number ${range}, got ${text}`);
+    }
+    return value;
+  };
+}
+
+/** Parses "on" or "off". */
+export function onOff(text: string): boolean {
+  if (text === "on" || text === "off") return text === "on";
+  throw new InvalidArgumentError(`expected on or off, got ${text}`);
+}
+
+/** Parses a positive number, or "off" as null. */
+export function numberOrOff(text: string): number | null {
+  return text === "off" ? null : number(Number.MIN_VALUE)(text);
+}
+
+/** Parses "1,2,3" into whole numbers. */
+export function integerList(text: string): number[] {
+  return text.split(",").map(integer(0));
+}
+
+export type KernelChoice = Extract<KernelVariant, "simd" | "relaxed" | "reference"> | "auto";
+
+/** --kernels: which kernel module runs. */
+export function kernelsOption(fallback: KernelChoice = "simd"): Option {
+  return new Option(
+    "--kernels <module>",
+    "simd: the same bits on every CPU; relaxed: fused multiply-add, faster; auto: relaxed where it runs",
+  )
+    .choices(["simd", "relaxed", "auto", "reference"])
+    .default(fallback);
+}
