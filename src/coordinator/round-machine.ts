@@ -40,10 +40,7 @@ export function createRoundMachine(
         return here.phase === "waiting" ? prepend([command], gather(here)) : [here, [command]];
       }
       case "left": {
-        const next = {
-          ...state,
-          present: new Set([...state.present].filter((id) => id !== input.device)),
-        };
+        const next = without(state, input.device);
         return next.phase === "training" ? settle(next) : [next, []];
       }
       case "timeout":
@@ -62,10 +59,7 @@ export function createRoundMachine(
       case "refused": {
         if (fetchingTask(state, input.device, input.root) === null) return [state, []];
         const next = withTask(state, input.device, { status: "failed" });
-        return prepend(
-          rejection(state.round, input.device, input.root, input.reason),
-          settle(next),
-        );
+        return prepend(rejection({ ...input, round: state.round }), settle(next));
       }
       case "fetch-broken":
         if (fetchingTask(state, input.device, input.root) === null) return [state, []];
@@ -190,7 +184,10 @@ function offered(
   }
   const refuse = (reason: RejectReason): Step => [
     state,
-    [...rejection(round, device, blob.root, reason), { kind: "command", device }],
+    [
+      ...rejection({ round, device, root: blob.root, reason, detail: "" }),
+      { kind: "command", device },
+    ],
   ];
   if (round !== state.round || state.phase !== "training") return refuse("late");
   if (task === undefined) return refuse("not-asked");
@@ -203,6 +200,7 @@ function offered(
 
 /** Keeps greeting late comers after the end, so that they stop too. */
 function afterTheEnd(state: RoundState, input: RoundInput): Step {
+  if (input.kind === "left") return [without(state, input.device), []];
   if (input.kind === "present") return [state, [{ kind: "command", device: input.device }]];
   return input.kind === "offered" ? offered(state, input) : [state, []];
 }
@@ -223,15 +221,17 @@ function finish(state: RoundState, ok: boolean, reason: string): Step {
   return [{ ...state, phase: "finished", tasks: new Map(), reason }, effects];
 }
 
-function rejection(
-  round: number,
-  device: string,
-  root: string,
-  reason: RejectReason,
-): RoundEffect[] {
+function rejection(refusal: {
+  round: number;
+  device: string;
+  root: string;
+  reason: RejectReason;
+  detail: string;
+}): RoundEffect[] {
+  const { round, device, root, reason, detail } = refusal;
   return [
     { kind: "reject", device, root, reason },
-    { kind: "tell", event: { kind: "update-dropped", round, device, reason } },
+    { kind: "tell", event: { kind: "update-dropped", round, device, reason, detail } },
   ];
 }
 
@@ -245,6 +245,10 @@ function fetchingTask(state: RoundState, device: string, root: string): Task | n
   return task?.status === "fetching" && task.blob.root === root && state.phase === "training"
     ? task
     : null;
+}
+
+function without(state: RoundState, device: string): RoundState {
+  return { ...state, present: new Set([...state.present].filter((id) => id !== device)) };
 }
 
 function withTask(state: RoundState, device: string, task: Task): RoundState {

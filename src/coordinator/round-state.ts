@@ -59,7 +59,7 @@ export type RoundInput =
   | { kind: "offered"; device: string; round: number; blob: BlobRef; report: DeviceReport }
   /** The offered blob is here, was read and is fit for aggregation. */
   | { kind: "received"; device: string; root: string }
-  | { kind: "refused"; device: string; root: string; reason: RejectReason }
+  | { kind: "refused"; device: string; root: string; reason: RejectReason; detail: string }
   /** The transfer broke off; the device will offer again. */
   | { kind: "fetch-broken"; device: string; root: string }
   | { kind: "failed"; device: string; round: number; attempt: number; reason: string }

@@ -17,7 +17,14 @@ export type RunEvent =
       epoch: number;
       resumedRound: number | null;
     }
-  | { kind: "device-joined"; device: string; type: string; cores: number; memoryBytes: number }
+  | {
+      kind: "device-joined";
+      device: string;
+      type: string;
+      cores: number;
+      memoryBytes: number;
+      hasBase: boolean;
+    }
   | { kind: "device-left"; device: string; reason: "silent" | "cut-off" | "said-bye" }
   | { kind: "round-started"; round: number; attempt: number; devices: string[]; timeoutMs: number }
   | {
@@ -44,7 +51,7 @@ export type RunEvent =
       peakBytes: number;
       residentBytes: number;
     }
-  | { kind: "update-dropped"; round: number; device: string; reason: RejectReason }
+  | { kind: "update-dropped"; round: number; device: string; reason: RejectReason; detail: string }
   | { kind: "device-failed"; round: number; device: string; reason: string }
   | { kind: "round-short"; round: number; attempt: number; updates: number; needed: number }
   | {

@@ -45,6 +45,7 @@ export interface AgentState {
 export type AgentInput =
   | { kind: "connected" }
   | { kind: "epoch"; epoch: number; status: "here" | "gone" | "ended" }
+  | { kind: "resync"; epoch: number }
   | { kind: "command"; epoch: number; seq: number; wanted: WantedState }
   | { kind: "accepted"; root: string }
   | { kind: "rejected"; root: string; reason: RejectReason }
@@ -93,6 +94,9 @@ export function stepAgent(state: AgentState, input: AgentInput): Step {
       return [{ ...state, isGreeted: false }, [{ kind: "hello" }]];
     case "epoch":
       return epochSeen(state, input.epoch, input.status);
+    case "resync":
+      if (input.epoch < state.epoch) return [state, []];
+      return greet(state, input.epoch);
     case "command":
       return commanded(state, input);
     case "accepted":
@@ -136,7 +140,12 @@ function epochSeen(state: AgentState, epoch: number, status: "here" | "gone" | "
     return [next, [...effects, { kind: "end", reason: "the run has ended" }]];
   }
   if (status !== "here" || epoch <= state.epoch) return [state, []];
-  return [{ ...state, epoch, seq: 0, isGreeted: false }, [{ kind: "hello" }]];
+  return greet(state, epoch);
+}
+
+function greet(state: AgentState, epoch: number): Step {
+  const seq = epoch === state.epoch ? state.seq : 0;
+  return [{ ...state, epoch, seq, isGreeted: false }, [{ kind: "hello" }]];
 }
 
 function commanded(
@@ -147,12 +156,10 @@ function commanded(
   const isStale = epoch < state.epoch || (epoch === state.epoch && seq <= state.seq);
   if (isStale) return [state, []];
   const heard: AgentState = { ...state, epoch, seq, isGreeted: true };
-  // A new incarnation knows nothing of this device yet.
-  const greeting: AgentEffect[] = epoch > state.epoch ? [{ kind: "hello" }] : [];
   const [next, effects] = wanted.kind === "train" ? asked(heard, wanted) : rest(heard);
   const end: AgentEffect[] =
     wanted.kind === "finished" ? [{ kind: "end", reason: wanted.reason }] : [];
-  return [next, [...greeting, ...effects, ...end]];
+  return [next, [...effects, ...end]];
 }
 
 function asked(state: AgentState, task: TrainTask): Step {

@@ -24,12 +24,15 @@ export type DevicePhase = (typeof devicePhases)[number];
 const planSchema = v.object({
   rank: v.pipe(positive, v.maxValue(1024)),
   alpha: v.pipe(finite, v.gtValue(0)),
-  /** Which linear layers get an adapter, as ends of their names. */
-  targets: v.pipe(
-    v.array(v.pipe(v.string(), v.minLength(1), v.maxLength(100))),
-    v.minLength(1),
-    v.maxLength(64),
-  ),
+  /** Which linear layers get an adapter: all of them, or those whose names end so. */
+  targets: v.union([
+    v.literal("all-linear"),
+    v.pipe(
+      v.array(v.pipe(v.string(), v.minLength(1), v.maxLength(100))),
+      v.minLength(1),
+      v.maxLength(64),
+    ),
+  ]),
   trainHead: v.boolean(),
   steps: positive,
   batchSize: positive,
@@ -44,7 +47,8 @@ const planSchema = v.object({
 /** What a device shall train this round. */
 export type TrainPlan = v.InferOutput<typeof planSchema>;
 
-const reportSchema = v.object({
+/** Also what a device keeps of finished work. */
+export const reportSchema = v.object({
   numSamples: positive,
   steps: count,
   lossFirst: finite,
@@ -137,10 +141,12 @@ const deviceKinds = {
 
 const coordinatorKinds = {
   state: v.object({ wanted: wantedSchema, heartbeatMs: v.pipe(positive, v.maxValue(3_600_000)) }),
+  /** Say hello (again): this incarnation does not know the device. */
+  resync: v.object({}),
   accept: v.object({ root }),
   reject: v.object({ root, reason: v.picklist(rejectReasons) }),
-  /** Retained for the fleet; "gone" is the will, "ended" says that the run is over. */
-  epoch: v.object({ status: v.picklist(["here", "gone", "ended"]) }),
+  /** Retained for the fleet: "gone" is the will, "ended" says that the run is over. `boot` tells two of the same epoch apart. */
+  epoch: v.object({ boot: name, status: v.picklist(["here", "gone", "ended"]) }),
 };
 
 type Kinds = Record<string, v.GenericSchema>;

@@ -220,7 +220,7 @@ test("late, unasked and wrong-round offers are refused with their reason", () =>
 
 test("a refused update leaves its device out of this attempt", () => {
   const run = training(["a", "b"], { quorum: 0.5 }).feed(offered("a"));
-  run.feed({ kind: "refused", device: "a", root: root("a"), reason: "not-finite" });
+  run.feed({ kind: "refused", device: "a", root: root("a"), reason: "not-finite", detail: "NaN" });
   assert.ok(run.has("reject", { reason: "not-finite" }));
   assert.ok(run.feed(...deliver("b")).has("aggregate", { devices: ["b"] }));
 });
@@ -286,7 +286,13 @@ const anyMove: fc.Arbitrary<Move> = fc.oneof(
   {
     weight: 1,
     arbitrary: fc.tuple(device, name).map(([id, x]): Move => (state) => {
-      return { kind: "refused", device: id, root: fetchedRoot(state, id, x), reason: "unreadable" };
+      return {
+        kind: "refused",
+        device: id,
+        root: fetchedRoot(state, id, x),
+        reason: "unreadable",
+        detail: "",
+      };
     }),
   },
   {

@@ -70,7 +70,7 @@ test("a device fetches, trains, offers until it is answered, and rests", () => {
     ["hello"],
     "until the coordinator answers",
   );
-  assert.deepEqual(agent.command(TASK).kinds(), ["hello", "watch-deadline", "get-base"]);
+  assert.deepEqual(agent.command(TASK).kinds(), ["watch-deadline", "get-base"]);
   assert.deepEqual(agent.news("base-ready").kinds(), ["get-adapter"]);
   assert.deepEqual(agent.news("adapter-ready").kinds(), ["train"]);
   assert.deepEqual(agent.trained(workOf(TASK)).kinds(), ["remember", "offer"]);
@@ -85,7 +85,7 @@ test("a repeated command, a new attempt and a new incarnation do not disturb the
   const { serial } = agent.state;
   assert.deepEqual(agent.command(TASK).kinds(), ["watch-deadline"]);
   assert.deepEqual(agent.command(inRound(1, 1)).kinds(), ["watch-deadline"]);
-  assert.deepEqual(agent.command(inRound(1, 1), 2).kinds(), ["hello", "watch-deadline"]);
+  assert.deepEqual(agent.command(inRound(1, 1), 2).kinds(), ["watch-deadline"]);
   assert.equal(agent.state.phase, "training");
   assert.equal(agent.state.serial, serial);
   assert.equal(agent.trained(workOf(TASK)).effects.at(-1)?.kind, "offer");
@@ -117,7 +117,7 @@ test("commands of an older incarnation and overtaken ones are ignored", () => {
 
 test("finished work is offered again after a restart, a lost answer or a restart of the coordinator", () => {
   const agent = new Agent(workOf(TASK)).command(TASK);
-  assert.deepEqual(agent.kinds(), ["hello", "watch-deadline", "offer"]);
+  assert.deepEqual(agent.kinds(), ["watch-deadline", "offer"]);
   agent.feed({ kind: "accepted", root: "update-1" });
   assert.deepEqual(agent.command(inRound(1, 1)).kinds(), ["watch-deadline", "offer"]);
 });
@@ -125,7 +125,7 @@ test("finished work is offered again after a restart, a lost answer or a restart
 test("finished work of an earlier round or of another run is thrown away when new work begins", () => {
   for (const other of [inRound(2), { ...TASK, run: "run-00002" }]) {
     const agent = new Agent(workOf(TASK)).command(other);
-    assert.deepEqual(agent.kinds(), ["hello", "forget", "watch-deadline", "get-base"]);
+    assert.deepEqual(agent.kinds(), ["forget", "watch-deadline", "get-base"]);
   }
 });
 
@@ -155,11 +155,18 @@ test("work whose deadline has passed is dropped", () => {
   assert.equal(agent.state.phase, "idle");
 });
 
+test("a coordinator that does not know the device makes it say hello until it is answered", () => {
+  const agent = new Agent().command(TASK, 3);
+  assert.deepEqual(agent.feed({ kind: "resync", epoch: 2 }).kinds(), []);
+  assert.deepEqual(agent.feed({ kind: "resync", epoch: 4 }).kinds(), ["hello"]);
+  assert.deepEqual(agent.feed({ kind: "beat" }).kinds(), ["hello"]);
+  assert.equal(agent.state.phase, "base", "the work goes on meanwhile");
+  agent.feed({ kind: "command", epoch: 4, seq: 1, wanted: TASK });
+  assert.equal(agent.feed({ kind: "beat" }).kinds()[0], "heartbeat");
+});
+
 test("the end of the run ends the agent, the end of a run it took no part in does not", () => {
-  assert.deepEqual(new Agent().command({ kind: "finished", reason: "done" }).kinds(), [
-    "hello",
-    "end",
-  ]);
+  assert.deepEqual(new Agent().command({ kind: "finished", reason: "done" }).kinds(), ["end"]);
   const agent = new Agent().command(TASK, 7);
   assert.deepEqual(agent.feed({ kind: "epoch", epoch: 7, status: "ended" }).kinds(), [
     "abort",

@@ -65,7 +65,8 @@ export const COORDINATOR_MESSAGES: readonly CoordinatorMessage[] = [
   { kind: "state", wanted: { kind: "idle" }, heartbeatMs: 1000 },
   { kind: "state", wanted: TASK, heartbeatMs: 1000 },
   { kind: "state", wanted: { kind: "finished", reason: "done" }, heartbeatMs: 1000 },
+  { kind: "resync" },
   { kind: "accept", root: ROOT },
   { kind: "reject", root: ROOT, reason: "late" },
-  { kind: "epoch", status: "here" },
+  { kind: "epoch", boot: "boot-0001", status: "here" },
 ];

@@ -1,11 +1,11 @@
-/** A folder that lives as long as one test. */
+/** A folder for one test, gone afterwards. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 
-export function temporaryFolder(context: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), "fedspine-test-"));
-  context.after(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
+export function temporaryFolder(t: TestContext): string {
+  const path = mkdtempSync(join(tmpdir(), "fedspine-"));
+  t.after(() => rmSync(path, { recursive: true, force: true, maxRetries: 5 }));
+  return path;
 }

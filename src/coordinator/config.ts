@@ -1,0 +1,87 @@
+/** The settings of a coordinator, coordinator.json: their meaning, limits and defaults. */
+import * as v from "valibot";
+import { parseSettings } from "../base/settings.ts";
+import { ID_PATTERN } from "../protocol/topics.ts";
+
+const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
+const text = v.pipe(v.string(), v.nonEmpty());
+
+const planSchema = v.strictObject({
+  /** LoRA rank R. */
+  rank: v.optional(v.pipe(positive, v.maxValue(1024)), 8),
+  /** The update is scaled by alpha / R; twice the rank keeps it at 2 for every rank. */
+  alpha: v.optional(v.pipe(v.number(), v.finite(), v.gtValue(0)), 16),
+  /** Linear layers that get an adapter: "all-linear", or ends of their names. */
+  targets: v.optional(v.union([v.literal("all-linear"), v.pipe(v.array(text), v.minLength(1))]), [
+    "query",
+    "value",
+  ]),
+  /** Train the classifier in full beside the adapter. */
+  trainHead: v.optional(v.boolean(), true),
+  /** Optimiser steps of a device per round. */
+  steps: v.optional(positive, 20),
+  batchSize: v.optional(positive, 16),
+  /** Of the first round; later rounds go down in equal steps. */
+  learningRate: v.optional(v.pipe(v.number(), v.finite(), v.gtValue(0)), 5e-4),
+  /** Share of it that the last round trains with. */
+  lastRateShare: v.optional(v.pipe(v.number(), v.gtValue(0), v.maxValue(1)), 0.1),
+  /** Longer texts are cut. */
+  maxTokens: v.optional(positive, 128),
+  dropout: v.optional(v.pipe(v.number(), v.minValue(0), v.ltValue(1)), 0.05),
+});
+
+const schema = v.strictObject({
+  /** Devices and coordinator of one fleet find each other by this name. */
+  fleet: v.optional(v.pipe(v.string(), v.regex(ID_PATTERN)), "fedspine"),
+  /** mqtt://, mqtts://, ws:// or wss://, without credentials. */
+  broker: v.optional(text, "mqtt://127.0.0.1:1883"),
+  /** Where the events, the checkpoint and the blobs of this run are kept. */
+  runFolder: v.optional(text, "runs/latest"),
+  /** Folder of the base model; its files are what devices fetch once. */
+  base: text,
+  /** Names of the classes, in the order of the classifier's outputs. */
+  labels: v.pipe(v.array(text), v.minLength(1)),
+  plan: v.optional(planSchema, {}),
+  rounds: v.optional(positive, 10),
+  /** Devices that must be here before a round starts. */
+  minDevices: v.optional(positive, 2),
+  /** Share of the asked devices whose updates make a round. */
+  quorum: v.optional(v.pipe(v.number(), v.gtValue(0), v.maxValue(1)), 0.6),
+  /** Attempts at one round before the run is given up. */
+  maxAttempts: v.optional(positive, 3),
+  /** Time for one attempt, downloads and uploads included. */
+  roundTimeoutMs: v.optional(positive, 900_000),
+  /** How long to wait for `minDevices` before the run is given up. */
+  joinTimeoutMs: v.optional(positive, 300_000),
+  selection: v.optional(
+    v.variant("kind", [
+      v.strictObject({ kind: v.literal("all") }),
+      v.strictObject({ kind: v.literal("random"), count: positive }),
+    ]),
+    { kind: "all" },
+  ),
+  aggregation: v.optional(
+    v.variant("kind", [
+      v.strictObject({ kind: v.literal("lora-stack") }),
+      v.strictObject({ kind: v.literal("fed-avg") }),
+    ]),
+    { kind: "lora-stack" },
+  ),
+  /** How often a device shows a sign of life; three that stay away mean that it is gone. */
+  heartbeatMs: v.optional(v.pipe(positive, v.maxValue(3_600_000)), 10_000),
+  /** Larger updates are refused before they are fetched. */
+  maxUpdateBytes: v.optional(positive, 64 * 1024 * 1024),
+  /** Decides selection, fresh adapters and the order of examples. */
+  seed: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(0)), 1),
+  /** How long the first connection to the broker is tried. */
+  connectTimeoutMs: v.optional(positive, 30_000),
+});
+
+export type CoordinatorConfig = v.InferOutput<typeof schema>;
+/** What coordinator.json may hold: everything with a default may be left out. */
+export type CoordinatorConfigInput = v.InferInput<typeof schema>;
+
+/** Fills in defaults. Throws ConfigError naming the first setting that is wrong. */
+export function parseCoordinatorConfig(input: unknown): CoordinatorConfig {
+  return parseSettings("coordinator settings", schema, input);
+}

@@ -1,0 +1,244 @@
+/** Carries out what the round machine decides and tells it what came of it: commands, timers, transfers and jobs. */
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { Clock, Timer } from "../base/clock.ts";
+import { Rng } from "../base/rng.ts";
+import type { DeviceMessage, DeviceReport, TrainTask, WantedState } from "../protocol/messages.ts";
+import type { Selector } from "../strategies/selection/selector.ts";
+import type { BlobRef } from "../transfer/blob-store.ts";
+import type { CoordinatorConfig } from "./config.ts";
+import type { ControlChannel } from "./control-channel.ts";
+import type { GlobalModel } from "./global-model.ts";
+import type { Ledger } from "./ledger.ts";
+import type { RoundHost } from "./reception.ts";
+import { createRoundMachine, newRun, wantedKind } from "./round-machine.ts";
+import type { RoundEffect, RoundInput, RoundState, TimerName } from "./round-state.ts";
+import type { RunEvent } from "./run-events.ts";
+import type { DropTally } from "./tallies.ts";
+import type { UpdateInbox } from "./update-inbox.ts";
+
+export interface CoordinatorParts {
+  readonly config: CoordinatorConfig;
+  /** Names the run across restarts. */
+  readonly run: string;
+  readonly clock: Clock;
+  readonly channel: ControlChannel;
+  readonly inbox: UpdateInbox;
+  readonly model: GlobalModel;
+  readonly ledger: Ledger;
+  readonly drops: DropTally;
+  readonly selector: Selector;
+  readonly baseFiles: TrainTask["base"]["files"];
+  readonly tell: (event: RunEvent) => void;
+}
+
+export interface Outcome {
+  readonly ok: boolean;
+  readonly reason: string;
+  /** What the fleet is told: the run is over, its coordinator is away for a while, or nothing since another one speaks now. */
+  readonly farewell: "ended" | "gone" | null;
+}
+
+/** How long devices have to say goodbye when a run ends. */
+const FAREWELL_MS = 3000;
+
+export class Coordinator implements RoundHost {
+  readonly ended: Promise<Outcome>;
+  readonly #parts: CoordinatorParts;
+  readonly #step: ReturnType<typeof createRoundMachine>;
+  readonly #timers = new Map<TimerName | "farewell", Timer>();
+  readonly #inputs: RoundInput[] = [];
+  #isStepping = false;
+  #state: RoundState;
+  #roundEndsMs = 0;
+  #outcome: Outcome | null = null;
+  #end: (outcome: Outcome) => void = () => undefined;
+
+  constructor(parts: CoordinatorParts) {
+    const { config, selector, model } = parts;
+    const { selection, seed } = config;
+    this.#parts = parts;
+    this.#state = { ...newRun, round: model.savedRound };
+    this.#step = createRoundMachine({
+      ...config,
+      select: (deviceIds, { round, attempt, numDone }) => {
+        const wanted = selection.kind === "random" ? selection.count : deviceIds.length;
+        const rng = Rng.fromSeed(`${seed}/select/${round}/${attempt}`);
+        return selector.select(deviceIds, Math.max(0, wanted - numDone), rng);
+      },
+    });
+    this.ended = new Promise((resolve) => (this.#end = resolve));
+  }
+
+  get round(): number {
+    return this.#state.round;
+  }
+
+  /** Ends the run at once; devices are not dismissed, so that another process can go on with it. */
+  interrupt(reason: string, farewell: "gone" | null): void {
+    if (this.#outcome !== null) return;
+    this.#outcome = { ok: false, reason, farewell };
+    this.#parts.tell({ kind: "finished", ok: false, reason });
+    this.#leave();
+  }
+
+  /** Inputs that effects cause wait until the effects of the input before are done. */
+  feed(input: RoundInput): void {
+    this.#inputs.push(input);
+    if (this.#isStepping) return;
+    this.#isStepping = true;
+    for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) {
+      const [state, effects] = this.#step(this.#state, next);
+      this.#state = state;
+      for (const effect of effects) this.#perform(effect);
+    }
+    this.#isStepping = false;
+    if (this.#outcome !== null && this.#state.present.size === 0) this.#leave();
+  }
+
+  reconcile(device: string, heartbeat: Extract<DeviceMessage, { kind: "heartbeat" }>): void {
+    const wanted = wantedKind(this.#state, device);
+    const isIdle = heartbeat.phase === "idle";
+    const isAtWork = !isIdle && heartbeat.round === this.#state.round;
+    const agrees = wanted === "train" ? isAtWork : wanted === "idle" && isIdle;
+    if (!agrees) this.#command(device);
+  }
+
+  #perform(effect: RoundEffect): void {
+    const { inbox, model, clock, drops, tell } = this.#parts;
+    switch (effect.kind) {
+      case "command":
+        return this.#command(effect.device);
+      case "arm": {
+        const { timer, delayMs, round, attempt } = effect;
+        if (timer === "round") this.#roundEndsMs = clock.nowMs() + delayMs;
+        return this.#arm(timer, delayMs, () =>
+          this.feed({ kind: "timeout", timer, round, attempt }),
+        );
+      }
+      case "disarm":
+        return this.#timers.get(effect.timer)?.cancel();
+      case "fetch":
+        return void this.#fetch(effect);
+      case "abandon":
+        return inbox.abandon(effect.device);
+      case "accept":
+        return this.#send(effect.device, { kind: "accept", root: effect.root });
+      case "reject": {
+        const { device, root, reason } = effect;
+        drops.add(`update-${reason}`);
+        return this.#send(device, { kind: "reject", root, reason });
+      }
+      case "aggregate": {
+        const { round, devices } = effect;
+        return void this.#job({ kind: "aggregated", round }, () =>
+          model.merge(round, inbox.updatesOf(devices)),
+        );
+      }
+      case "evaluate": {
+        const { round } = effect;
+        return void this.#job({ kind: "evaluated", round }, () => model.measure(round));
+      }
+      case "save": {
+        const { round } = effect;
+        return void this.#job({ kind: "saved", round }, () => {
+          model.save(round);
+          return inbox.clear();
+        });
+      }
+      case "tell":
+        return tell(effect.event);
+      case "finish":
+        this.#outcome = { ok: effect.ok, reason: effect.reason, farewell: "ended" };
+        return this.#arm("farewell", FAREWELL_MS, () => this.#leave());
+    }
+  }
+
+  /** Does one job of a round, after the messages sent so far have left; what it throws ends the run. */
+  async #job(done: RoundInput, work: () => Promise<void>): Promise<void> {
+    try {
+      await nextTurn();
+      await work();
+      this.feed(done);
+    } catch (error) {
+      this.feed({ kind: "stop", reason: error instanceof Error ? error.message : String(error) });
+    }
+  }
+
+  async #fetch(wanted: {
+    device: string;
+    round: number;
+    blob: BlobRef;
+    report: DeviceReport;
+  }): Promise<void> {
+    const { inbox, model, ledger, tell } = this.#parts;
+    const { device, round, blob, report } = wanted;
+    const { numSamples } = report;
+    const verdict = await inbox.fetch({ device, blob, numSamples, like: model.adapter });
+    const { root } = blob;
+    if (verdict.kind === "broken") return this.feed({ kind: "fetch-broken", device, root });
+    if (verdict.kind === "refused") return this.feed({ ...verdict, device, root });
+    const task = this.#state.tasks.get(device);
+    if (task?.status === "fetching" && task.blob.root === root && this.#state.round === round) {
+      const { uploadMs } = verdict;
+      const { bytesUp: _up, bytesDown: _down, ...told } = report;
+      const updateBytes = blob.sizeBytes;
+      ledger.contributed(device, report, uploadMs);
+      tell({ kind: "update-received", round, device, updateBytes, uploadMs, ...told });
+    }
+    this.feed({ kind: "received", device, root });
+  }
+
+  #command(device: string): void {
+    const { heartbeatMs } = this.#parts.config;
+    this.#send(device, { kind: "state", wanted: this.#wanted(device), heartbeatMs });
+  }
+
+  #send(device: string, message: Parameters<ControlChannel["send"]>[1]): void {
+    void this.#parts.channel.send(device, message, this.#state.round);
+  }
+
+  #wanted(device: string): WantedState {
+    const kind = wantedKind(this.#state, device);
+    if (kind === "idle") return { kind };
+    if (kind === "finished") return { kind, reason: this.#state.reason.slice(0, 300) };
+    const { round, attempt } = this.#state;
+    const { config, run, model, baseFiles, clock } = this.#parts;
+    const deadlineMs = Math.max(0, this.#roundEndsMs - clock.nowMs());
+    const plan = planOf(config, round);
+    return {
+      kind,
+      run,
+      round,
+      attempt,
+      base: { files: baseFiles },
+      adapter: model.blob,
+      plan,
+      deadlineMs,
+    };
+  }
+
+  #arm(name: TimerName | "farewell", delayMs: number, action: () => void): void {
+    this.#timers.get(name)?.cancel();
+    this.#timers.set(name, this.#parts.clock.after(delayMs, action));
+  }
+
+  #leave(): void {
+    for (const timer of this.#timers.values()) timer.cancel();
+    if (this.#outcome !== null) this.#end(this.#outcome);
+  }
+}
+
+/** What all devices train in a round: the seed differs from round to round, the learning rate goes down in equal steps. */
+export function planOf(
+  { plan, labels, seed, rounds }: CoordinatorConfig,
+  round: number,
+): TrainTask["plan"] {
+  const { lastRateShare, ...rest } = plan;
+  const progress = rounds > 1 ? Math.min(1, (round - 1) / (rounds - 1)) : 0;
+  return {
+    ...rest,
+    labels,
+    learningRate: plan.learningRate * (1 - progress * (1 - lastRateShare)),
+    seed: Rng.fromSeed(`${seed}/plan/${round}`).nextUint32(),
+  };
+}

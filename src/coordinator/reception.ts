@@ -1,0 +1,160 @@
+/** Takes in what devices send: keeps the roster and its leases, and passes on what concerns the round. */
+import type { Clock, Timer } from "../base/clock.ts";
+import type { DeviceMessage } from "../protocol/messages.ts";
+import type { TransportState } from "../transport/transport.ts";
+import type { ControlChannel, ControlListener } from "./control-channel.ts";
+import type { Ledger } from "./ledger.ts";
+import type { Roster } from "./roster.ts";
+import type { RoundInput } from "./round-state.ts";
+import type { RunEvent } from "./run-events.ts";
+import type { DropTally } from "./tallies.ts";
+
+export interface ReceptionParts {
+  readonly clock: Clock;
+  readonly channel: ControlChannel;
+  readonly roster: Roster;
+  readonly ledger: Ledger;
+  readonly drops: DropTally;
+  readonly heartbeatMs: number;
+  readonly baseRoots: ReadonlySet<string>;
+  readonly tell: (event: RunEvent) => void;
+}
+
+/** What the reception needs to know of the run, and what it reports to it. */
+export interface RoundHost {
+  readonly round: number;
+  feed(input: RoundInput): void;
+  /** Sends the device its wanted state when the heartbeat shows that it does something else. */
+  reconcile(device: string, heartbeat: Extract<DeviceMessage, { kind: "heartbeat" }>): void;
+  interrupt(reason: string, farewell: "gone" | null): void;
+}
+
+export class Reception implements ControlListener {
+  readonly #parts: ReceptionParts;
+  readonly #host: RoundHost;
+  #link: TransportState = "connected";
+  #checkedMs = 0;
+  #timer: Timer | null = null;
+
+  constructor(parts: ReceptionParts, host: RoundHost) {
+    this.#parts = parts;
+    this.#host = host;
+  }
+
+  /** Starts watching the leases. */
+  open(): void {
+    this.#checkedMs = this.#parts.clock.nowMs();
+    this.#watch();
+  }
+
+  close(): void {
+    this.#timer?.cancel();
+  }
+
+  /** While the link is down nobody can be heard, so no lease runs out; a restarted broker has forgotten the epoch. */
+  linkChanged(state: TransportState): void {
+    this.#link = state;
+    if (state !== "connected") return;
+    this.#parts.roster.renewAll();
+    void this.#parts.channel.announce("here");
+  }
+
+  displaced(): void {
+    this.#host.interrupt("another coordinator of this fleet has taken over", null);
+  }
+
+  dropped(device: string | null, reason: string, detail: string): void {
+    const isFirst = this.#parts.drops.add(reason);
+    if (isFirst) this.#parts.tell({ kind: "message-dropped", device, reason, detail });
+  }
+
+  heard(device: string, message: DeviceMessage, epoch: number): void {
+    const { channel, roster } = this.#parts;
+    if (message.kind === "presence") {
+      if (!message.online) roster.cutOff(device, message.boot);
+      return;
+    }
+    if (epoch > channel.epoch && channel.outgrow(epoch)) void channel.announce("here");
+    if (message.kind === "hello") return this.#greet(device, message);
+    if (message.kind === "bye") {
+      if (roster.bye(device)) this.#left(device, "said-bye");
+      return;
+    }
+    const isKnown = epoch === channel.epoch && this.#renew(device);
+    if (isKnown) return this.#pass(device, message);
+    this.dropped(device, epoch === channel.epoch ? "no-hello" : "stale-epoch", message.kind);
+    void channel.send(device, { kind: "resync" }, this.#host.round);
+  }
+
+  #greet(device: string, hello: Extract<DeviceMessage, { kind: "hello" }>): void {
+    const { roster, baseRoots } = this.#parts;
+    const { kind: type, ...machine } = hello.capabilities;
+    const hasBase = [...baseRoots].every((root) => hello.have.includes(root));
+    const arrival = roster.hello(device, hello.boot, { type, ...machine, hasBase });
+    if (arrival === "displaced") return this.dropped(device, "taken-id", "two devices use this id");
+    if (arrival === "joined") this.#joined(device);
+    this.#host.feed({ kind: "present", device });
+  }
+
+  /** Renews the lease; false for a device that has not said hello to this coordinator. */
+  #renew(device: string): boolean {
+    const arrival = this.#parts.roster.seen(device);
+    if (arrival === "joined") {
+      this.#joined(device);
+      this.#host.feed({ kind: "present", device });
+    }
+    return arrival !== "unknown";
+  }
+
+  #joined(device: string): void {
+    const { roster, ledger, tell } = this.#parts;
+    const profile = roster.profile(device);
+    if (profile === undefined) return;
+    ledger.joined(device, profile.type);
+    tell({ kind: "device-joined", device, ...profile });
+  }
+
+  #left(device: string, reason: "silent" | "cut-off" | "said-bye"): void {
+    this.#parts.tell({ kind: "device-left", device, reason });
+    this.#host.feed({ kind: "left", device });
+  }
+
+  #pass(
+    device: string,
+    message: Exclude<DeviceMessage, { kind: "hello" | "bye" | "presence" }>,
+  ): void {
+    switch (message.kind) {
+      case "heartbeat": {
+        const { kind: _, ...progress } = message;
+        if (message.phase !== "idle")
+          this.#parts.tell({ kind: "device-progress", device, ...progress });
+        return this.#host.reconcile(device, message);
+      }
+      case "offer": {
+        const { round, root, sizeBytes, report } = message;
+        return this.#host.feed({
+          kind: "offered",
+          device,
+          round,
+          blob: { root, sizeBytes },
+          report,
+        });
+      }
+      case "failed":
+        return this.#host.feed({ ...message, device });
+    }
+  }
+
+  #watch(): void {
+    const { roster, clock, heartbeatMs } = this.#parts;
+    const intervalMs = heartbeatMs / 2;
+    const sinceMs = clock.nowMs() - this.#checkedMs;
+    this.#checkedMs = clock.nowMs();
+    // After a stall of this process the signs of life are still in its queue.
+    if (sinceMs > 2 * intervalMs) roster.renewAll();
+    if (this.#link === "connected") {
+      for (const { device, reason } of roster.expire()) this.#left(device, reason);
+    }
+    this.#timer = clock.after(intervalMs, () => this.#watch());
+  }
+}

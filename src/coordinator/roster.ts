@@ -1,0 +1,124 @@
+/** Who is here: identities, process starts, and the leases that signs of life renew. */
+import type { Clock } from "../base/clock.ts";
+
+/** What a device says about itself. */
+export interface Profile {
+  readonly type: string;
+  readonly cores: number;
+  readonly memoryBytes: number;
+  /** The base model is there already. */
+  readonly hasBase: boolean;
+}
+
+/** What a sign of life means: someone new or back, nothing new, someone without a hello, or a second device with a taken id. */
+export type Arrival = "joined" | "known" | "unknown" | "displaced";
+
+export type Departure = { readonly device: string; readonly reason: "silent" | "cut-off" };
+
+interface Entry {
+  boot: string;
+  /** Earlier process starts; one that speaks again is another machine with the same id. */
+  readonly pastBoots: Set<string>;
+  profile: Profile;
+  isPresent: boolean;
+  leaseEndsMs: number;
+  isCutOff: boolean;
+}
+
+export interface RosterOptions {
+  readonly clock: Clock;
+  /** How long a device may be silent. */
+  readonly leaseMs: number;
+  /** How long a device may stay away after the broker has announced that its connection broke. */
+  readonly graceMs: number;
+}
+
+export class Roster {
+  readonly #options: RosterOptions;
+  readonly #entries = new Map<string, Entry>();
+
+  constructor(options: RosterOptions) {
+    this.#options = options;
+  }
+
+  hello(device: string, boot: string, profile: Profile): Exclude<Arrival, "unknown"> {
+    const entry = this.#entries.get(device);
+    if (entry === undefined) {
+      const isPresent = false;
+      const fresh = {
+        boot,
+        profile,
+        isPresent,
+        pastBoots: new Set<string>(),
+        leaseEndsMs: 0,
+        isCutOff: false,
+      };
+      this.#entries.set(device, fresh);
+      return this.#renew(fresh);
+    }
+    if (entry.pastBoots.has(boot)) return "displaced";
+    entry.profile = profile;
+    if (entry.boot === boot) return this.#renew(entry);
+    entry.pastBoots.add(entry.boot);
+    entry.boot = boot;
+    entry.isPresent = false;
+    return this.#renew(entry);
+  }
+
+  /** Any other message of a device. */
+  seen(device: string): "joined" | "known" | "unknown" {
+    const entry = this.#entries.get(device);
+    return entry === undefined ? "unknown" : this.#renew(entry);
+  }
+
+  /** The broker has announced that a connection broke; ignored when a newer process start has said hello. */
+  cutOff(device: string, boot: string): void {
+    const entry = this.#entries.get(device);
+    if (entry === undefined || entry.boot !== boot || !entry.isPresent) return;
+    entry.isCutOff = true;
+    entry.leaseEndsMs = Math.min(
+      entry.leaseEndsMs,
+      this.#options.clock.nowMs() + this.#options.graceMs,
+    );
+  }
+
+  /** Orderly departure; true when the device was here. */
+  bye(device: string): boolean {
+    const entry = this.#entries.get(device);
+    if (entry === undefined || !entry.isPresent) return false;
+    entry.isPresent = false;
+    return true;
+  }
+
+  /** Takes out and returns those whose lease is over. */
+  expire(): Departure[] {
+    const nowMs = this.#options.clock.nowMs();
+    const gone: Departure[] = [];
+    for (const [device, entry] of this.#entries) {
+      if (!entry.isPresent || entry.leaseEndsMs > nowMs) continue;
+      entry.isPresent = false;
+      gone.push({ device, reason: entry.isCutOff ? "cut-off" : "silent" });
+    }
+    return gone;
+  }
+
+  /** Fresh leases for all who are here: after a time in which this side could not hear. */
+  renewAll(): void {
+    for (const entry of this.#entries.values()) {
+      if (entry.isPresent) this.#renew(entry);
+    }
+  }
+
+  profile(device: string): Profile | undefined {
+    return this.#entries.get(device)?.profile;
+  }
+
+  #renew(entry: Entry): "joined" | "known" {
+    const { clock, leaseMs } = this.#options;
+    entry.leaseEndsMs = clock.nowMs() + leaseMs;
+    entry.isCutOff = false;
+    const wasPresent = entry.isPresent;
+    entry.isPresent = true;
+    return wasPresent ? "known" : "joined";
+  }
+}

@@ -1,0 +1,62 @@
+/** Counts what a run has to answer for: messages dropped by reason, bytes by device. */
+import { parseTopic } from "../protocol/topics.ts";
+import type { Transport, TransportFactory } from "../transport/transport.ts";
+
+export class DropTally {
+  readonly #counts = new Map<string, number>();
+
+  /** Counts one; true for the first of its reason. */
+  add(reason: string): boolean {
+    const count = this.#counts.get(reason) ?? 0;
+    this.#counts.set(reason, count + 1);
+    return count === 0;
+  }
+
+  byReason(): Record<string, number> {
+    return Object.fromEntries([...this.#counts].sort(([a], [b]) => (a < b ? -1 : 1)));
+  }
+}
+
+/** Payload bytes on the topics of each device, over all connections opened through `wrap`. */
+export class TrafficTally {
+  readonly #bytes = new Map<string, { up: number; down: number }>();
+
+  wrap(factory: TransportFactory): TransportFactory {
+    return { connect: async (options) => this.#counted(await factory.connect(options)) };
+  }
+
+  of(device: string): { readonly up: number; readonly down: number } {
+    return this.#bytes.get(device) ?? { up: 0, down: 0 };
+  }
+
+  #counted(inner: Transport): Transport {
+    return {
+      get clientId() {
+        return inner.clientId;
+      },
+      get state() {
+        return inner.state;
+      },
+      publish: (topic, payload, options) => {
+        this.#add(topic, "down", payload.byteLength);
+        return inner.publish(topic, payload, options);
+      },
+      subscribe: (filter, handler) =>
+        inner.subscribe(filter, (topic, payload) => {
+          this.#add(topic, "up", payload.byteLength);
+          handler(topic, payload);
+        }),
+      unsubscribe: (filter) => inner.unsubscribe(filter),
+      onState: (listener) => inner.onState(listener),
+      close: () => inner.close(),
+    };
+  }
+
+  #add(topic: string, direction: "up" | "down", bytes: number): void {
+    const device = parseTopic(topic)?.device;
+    if (device === undefined) return;
+    const sums = this.#bytes.get(device) ?? { up: 0, down: 0 };
+    sums[direction] += bytes;
+    this.#bytes.set(device, sums);
+  }
+}

@@ -1,0 +1,289 @@
+/** Carries out what the agent machine decides: hears commands, shows signs of life, and has the work done. */
+import type { Clock, Timer } from "../base/clock.ts";
+import { decodeControl } from "../protocol/envelope.ts";
+import { MessageStamp } from "../protocol/message-stamp.ts";
+import { type DeviceMessage, readCoordinatorMessage } from "../protocol/messages.ts";
+import type { DeviceTopics, FleetTopics } from "../protocol/topics.ts";
+import type { Rng } from "../base/rng.ts";
+import type { BlobStore } from "../transfer/blob-store.ts";
+import type { Transport, Will } from "../transport/transport.ts";
+import {
+  type AgentEffect,
+  type AgentInput,
+  type AgentState,
+  newAgent,
+  stepAgent,
+} from "./agent-machine.ts";
+import type { DeviceMemory } from "./device-memory.ts";
+import type { Workshop } from "./workshop.ts";
+
+export interface AgentOptions {
+  readonly topics: FleetTopics;
+  readonly device: string;
+  /** Names this process start. */
+  readonly boot: string;
+  readonly capabilities: Extract<DeviceMessage, { kind: "hello" }>["capabilities"];
+  readonly staysAfterRun: boolean;
+  readonly clock: Clock;
+  readonly rng: Rng;
+  readonly store: BlobStore;
+  readonly memory: DeviceMemory;
+  readonly workshop: Workshop;
+  readonly onEvent: (event: AgentEvent) => void;
+}
+
+/** What happens on the device, for its log. */
+export type AgentEvent =
+  | { kind: "working"; phase: AgentState["phase"]; round: number }
+  | { kind: "step"; round: number; step: number; numSteps: number; loss: number | null }
+  | { kind: "answered"; verdict: string }
+  | { kind: "failed"; round: number; reason: string }
+  /** A message from the network that was not used. */
+  | { kind: "message-dropped"; reason: string; detail: string }
+  | { kind: "ended"; reason: string };
+
+/** Sign of life until the coordinator has said how often it wants one. */
+const FIRST_HEARTBEAT_MS = 5000;
+/** Roots named in a hello, at most. */
+const MAX_HAVE = 64;
+
+export class Agent {
+  readonly ended: Promise<string>;
+  readonly #options: AgentOptions;
+  readonly #topics: DeviceTopics;
+  readonly #stamp: MessageStamp;
+  readonly #inputs: AgentInput[] = [];
+  #isStepping = false;
+  #state: AgentState;
+  #transport: Transport | null = null;
+  #heartbeatMs = FIRST_HEARTBEAT_MS;
+  #beat: Timer | null = null;
+  #deadline: Timer | null = null;
+  #work = new AbortController();
+  #end: (reason: string) => void = () => undefined;
+
+  constructor(options: AgentOptions) {
+    const { topics, device, clock, rng, memory } = options;
+    this.#options = options;
+    this.#topics = topics.device(device);
+    this.#stamp = new MessageStamp(clock, rng);
+    this.#state = newAgent(memory.recall());
+    this.ended = new Promise((resolve) => (this.#end = resolve));
+  }
+
+  /** The update that the coordinator may fetch. */
+  get offeredRoot(): string | undefined {
+    return this.#state.finished?.blob.root;
+  }
+
+  /** What the broker tells the coordinator when this device dies. */
+  will(): Will {
+    return { topic: this.#topics.st, payload: this.#presence(false), qos: 1, retain: true };
+  }
+
+  async open(transport: Transport): Promise<void> {
+    const { topics } = this.#options;
+    this.#transport = transport;
+    await transport.subscribe(this.#topics.cmd, (_, payload) => this.#read(payload));
+    await transport.subscribe(topics.epoch, (_, payload) => this.#read(payload));
+    transport.onState((state) => {
+      if (state === "connected") this.#connected();
+    });
+    this.#connected();
+    this.#beatLater();
+  }
+
+  /** Stops working and takes leave. */
+  async stop(reason: string): Promise<void> {
+    this.#work.abort();
+    this.#beat?.cancel();
+    this.#deadline?.cancel();
+    await this.#send({ kind: "bye", reason });
+    await this.#publish(this.#topics.st, this.#presence(false), true);
+    this.#end(reason);
+  }
+
+  #connected(): void {
+    void this.#publish(this.#topics.st, this.#presence(true), true);
+    this.#feed({ kind: "connected" });
+  }
+
+  #beatLater(): void {
+    this.#beat?.cancel();
+    this.#beat = this.#options.clock.after(this.#heartbeatMs, () => {
+      this.#feed({ kind: "beat" });
+      this.#beatLater();
+    });
+  }
+
+  #read(payload: Uint8Array): void {
+    const { onEvent, device, topics } = this.#options;
+    const drop = (reason: string, detail: string): void =>
+      onEvent({ kind: "message-dropped", reason, detail });
+    const control = decodeControl(payload);
+    if (!control.ok) return drop(control.reason, control.detail);
+    const { epoch, seq, dev } = control.value;
+    const read = readCoordinatorMessage(control.value);
+    if (!read.ok) return drop(read.reason, read.detail);
+    const message = read.value;
+    if (dev !== (message.kind === "epoch" ? topics.fleet : device))
+      return drop("wrong-receiver", dev);
+    switch (message.kind) {
+      case "state":
+        if (message.heartbeatMs !== this.#heartbeatMs) {
+          this.#heartbeatMs = message.heartbeatMs;
+          this.#beatLater();
+        }
+        return this.#feed({ kind: "command", epoch, seq, wanted: message.wanted });
+      case "epoch":
+        return this.#feed({ kind: "epoch", epoch, status: message.status });
+      case "resync":
+        return this.#feed({ kind: "resync", epoch });
+      case "accept":
+        onEvent({ kind: "answered", verdict: "accepted" });
+        return this.#feed({ kind: "accepted", root: message.root });
+      case "reject":
+        onEvent({ kind: "answered", verdict: message.reason });
+        return this.#feed({ kind: "rejected", root: message.root, reason: message.reason });
+    }
+  }
+
+  /** Inputs that effects cause wait until the effects of the input before are done. */
+  #feed(input: AgentInput): void {
+    this.#inputs.push(input);
+    if (this.#isStepping) return;
+    this.#isStepping = true;
+    for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) {
+      const before = this.#state;
+      const [state, effects] = stepAgent(before, next);
+      this.#state = state;
+      if (state.phase !== before.phase) {
+        this.#options.onEvent({
+          kind: "working",
+          phase: state.phase,
+          round: state.task?.round ?? 0,
+        });
+      }
+      for (const effect of effects) this.#perform(effect);
+    }
+    this.#isStepping = false;
+  }
+
+  #perform(effect: AgentEffect): void {
+    const { memory, store, workshop, clock, onEvent, staysAfterRun } = this.#options;
+    switch (effect.kind) {
+      case "hello":
+        return void this.#hello();
+      case "heartbeat":
+        return void this.#send({
+          kind: "heartbeat",
+          phase: this.#state.phase,
+          ...this.#progress(),
+        });
+      case "abort":
+        this.#work.abort();
+        return;
+      case "get-base": {
+        const { serial, task } = effect;
+        this.#work = new AbortController();
+        const { signal } = this.#work;
+        return this.#do(
+          serial,
+          () => workshop.getBase(task, signal),
+          () => ({ kind: "base-ready", serial }),
+        );
+      }
+      case "get-adapter": {
+        const { serial, task } = effect;
+        const { signal } = this.#work;
+        return this.#do(
+          serial,
+          () => workshop.getAdapter(task, signal),
+          () => ({ kind: "adapter-ready", serial }),
+        );
+      }
+      case "train": {
+        const { serial, task, key } = effect;
+        const { signal } = this.#work;
+        return this.#do(
+          serial,
+          () => workshop.train(task, key, signal),
+          (finished) => ({ kind: "trained", serial, finished }),
+        );
+      }
+      case "watch-deadline": {
+        const { serial, deadlineMs } = effect;
+        this.#deadline?.cancel();
+        this.#deadline = clock.after(deadlineMs, () => this.#feed({ kind: "overdue", serial }));
+        return;
+      }
+      case "remember":
+        return memory.remember(effect.finished);
+      case "forget":
+        memory.forget();
+        return void store.remove(effect.finished.blob.root);
+      case "offer": {
+        const { round, attempt, finished } = effect;
+        return void this.#send({
+          kind: "offer",
+          round,
+          attempt,
+          ...finished.blob,
+          report: finished.report,
+        });
+      }
+      case "fail": {
+        const { round, attempt, reason } = effect;
+        onEvent({ kind: "failed", round, reason });
+        return void this.#send({ kind: "failed", round, attempt, reason: reason.slice(0, 300) });
+      }
+      case "end":
+        onEvent({ kind: "ended", reason: effect.reason });
+        if (!staysAfterRun) void this.stop(effect.reason);
+    }
+  }
+
+  /** Does a piece of work and feeds what came of it; the machine ignores news of work that it has dropped. */
+  #do<T>(serial: number, work: () => Promise<T>, done: (result: T) => AgentInput): void {
+    work().then(
+      (result) => this.#feed(done(result)),
+      (error: unknown) => {
+        this.#feed({
+          kind: "broke",
+          serial,
+          reason: error instanceof Error ? error.message : String(error),
+        });
+      },
+    );
+  }
+
+  #progress(): { round: number; step: number; numSteps: number; loss: number | null } {
+    return { round: this.#state.task?.round ?? 0, ...this.#options.workshop.progress };
+  }
+
+  async #hello(): Promise<void> {
+    const { boot, capabilities, store } = this.#options;
+    const have = (await store.list()).slice(0, MAX_HAVE);
+    await this.#send({ kind: "hello", boot, capabilities, have });
+  }
+
+  #send(message: DeviceMessage): Promise<void> {
+    const { epoch, task } = this.#state;
+    const address = { device: this.#options.device, epoch, round: task?.round ?? 0 };
+    return this.#publish(this.#topics.evt, this.#stamp.encode(message, address), false);
+  }
+
+  #presence(online: boolean): Uint8Array {
+    const { device, boot } = this.#options;
+    const epoch = this.#state.epoch;
+    return this.#stamp.encode({ kind: "presence", boot, online }, { device, epoch, round: 0 });
+  }
+
+  async #publish(topic: string, payload: Uint8Array, retain: boolean): Promise<void> {
+    try {
+      await this.#transport?.publish(topic, payload, { qos: 1, retain });
+    } catch {
+      // The link is down or the acknowledgement was lost; the next sign of life repeats what still matters.
+    }
+  }
+}
