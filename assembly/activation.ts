@@ -4,42 +4,36 @@
  * Derivatives bound their argument where the result no longer changes, so that an infinite input
  * gives the limit. Forward, x times a factor that vanishes gives NaN at -inf, as in PyTorch.
  */
-import { bell, exp, normalCdf, sigmoid, tanh } from "./math";
+import { clamp, constant, expWithin, geluSlope, normalCdf, one, sigmoid, tanh } from "./math";
 import { map1, map2 } from "./loops";
 import { loadLanes, storeLanes } from "./lanes";
 import { madd } from "./simd";
 
-const INVERSE_SQRT_2PI: f32 = 0.3989422804014327;
-// gelu in its tanh form is x * sigmoid(2 u) with u = sqrt(2 / pi) (x + 0.044715 x^3).
-const GELU_TANH_LINEAR: f32 = 1.5957691216057308;
-const GELU_TANH_CUBIC: f32 = 0.07135481627260025;
-// Beyond these bounds the derivatives are 0 or 1 to the last bit.
-const GELU_BOUND: f32 = 14.5;
-const SILU_BOUND: f32 = 104;
+// gelu in its tanh form is x sigmoid(z) with z = 2 sqrt(2 / pi) (x + 0.044715 x^3).
+const GELU_TANH: usize = memory.data<f32>([1.5957691216057308, 0.07135481627260025, 0.21406444881780074]);
+// At these arguments of a gate e^-z is still finite and the derivative within 1e-35 of its limit.
+const SILU_BOUNDS: usize = memory.data<f32>([-87, 87]);
+const GELU_TANH_BOUNDS: usize = memory.data<f32>([-9.9, 9.9]);
 
+/** z(x) / x = a + b x^2 of the tanh form, from u = x^2; `power` 2 takes 3 b, which gives z'(x). */
 // @ts-ignore: decorator
 @inline
-function bounded(x: v128, bound: f32): v128 {
-  return f32x4.pmax(f32x4.pmin(x, f32x4.splat(bound)), f32x4.splat(-bound));
+function geluTanhFactor(u: v128, power: i32): v128 {
+  return madd(u, constant(GELU_TANH, power), constant(GELU_TANH, 0));
 }
 
-/** Derivative of x s(z): s + x z' s (1 - s), where s is the logistic function and z' = dz/dx. */
+/** Derivative s + x z' s (1 - s) of x s(z), given s(z) = 1 / (1 + e) with e = e^-z. */
 // @ts-ignore: decorator
 @inline
-function gateSlope(x: v128, z: v128, slope: v128): v128 {
-  // From e^-|z| both s and 1 - s come without cancellation.
-  const e = exp(f32x4.neg(f32x4.abs(z)));
-  const larger = f32x4.div(f32x4.splat(1), f32x4.add(f32x4.splat(1), e));
-  const smaller = f32x4.mul(e, larger);
-  const s = v128.bitselect(smaller, larger, f32x4.lt(z, f32x4.splat(0)));
-  return madd(f32x4.mul(x, slope), f32x4.mul(smaller, larger), s);
+function gateSlope(xSlope: v128, s: v128, e: v128): v128 {
+  // e s is 1 - s without its cancellation.
+  return madd(f32x4.mul(xSlope, f32x4.mul(e, s)), s, s);
 }
 
 // @ts-ignore: decorator
 @inline
-function siluSlope(x: v128): v128 {
-  const b = bounded(x, SILU_BOUND);
-  return gateSlope(b, b, f32x4.splat(1));
+function inverseOfOnePlus(e: v128): v128 {
+  return f32x4.div(one(), f32x4.add(one(), e));
 }
 
 // @ts-ignore: decorator
@@ -48,7 +42,7 @@ class Gelu {
   // @ts-ignore: decorator
   @inline
   of(x: v128, k: v128): v128 {
-    return f32x4.mul(x, normalCdf(x, bell(x)));
+    return f32x4.mul(x, normalCdf(x));
   }
 }
 
@@ -58,10 +52,7 @@ class GeluGradient {
   // @ts-ignore: decorator
   @inline
   of(d: v128, x: v128, k: v128): v128 {
-    const b = bounded(x, GELU_BOUND);
-    const e = bell(b);
-    const density = f32x4.mul(e, f32x4.splat(INVERSE_SQRT_2PI));
-    return f32x4.mul(d, madd(b, density, normalCdf(b, e)));
+    return f32x4.mul(d, geluSlope(x));
   }
 }
 
@@ -71,8 +62,7 @@ class GeluTanh {
   // @ts-ignore: decorator
   @inline
   of(x: v128, k: v128): v128 {
-    const cubic = madd(f32x4.mul(x, x), f32x4.splat(GELU_TANH_CUBIC), f32x4.splat(GELU_TANH_LINEAR));
-    return f32x4.mul(x, sigmoid(f32x4.mul(x, cubic)));
+    return f32x4.mul(x, sigmoid(f32x4.mul(x, geluTanhFactor(f32x4.mul(x, x), 1))));
   }
 }
 
@@ -82,11 +72,10 @@ class GeluTanhGradient {
   // @ts-ignore: decorator
   @inline
   of(d: v128, x: v128, k: v128): v128 {
-    const b = bounded(x, GELU_BOUND);
+    const b = clamp(x, GELU_TANH_BOUNDS);
     const u = f32x4.mul(b, b);
-    const cubic = madd(u, f32x4.splat(GELU_TANH_CUBIC), f32x4.splat(GELU_TANH_LINEAR));
-    const slope = madd(u, f32x4.splat(3 * GELU_TANH_CUBIC), f32x4.splat(GELU_TANH_LINEAR));
-    return f32x4.mul(d, gateSlope(b, f32x4.mul(b, cubic), slope));
+    const e = expWithin(f32x4.neg(f32x4.mul(b, geluTanhFactor(u, 1))));
+    return f32x4.mul(d, gateSlope(f32x4.mul(b, geluTanhFactor(u, 2)), inverseOfOnePlus(e), e));
   }
 }
 
@@ -106,7 +95,9 @@ class SiluGradient {
   // @ts-ignore: decorator
   @inline
   of(d: v128, x: v128, k: v128): v128 {
-    return f32x4.mul(d, siluSlope(x));
+    const b = clamp(x, SILU_BOUNDS);
+    const e = expWithin(f32x4.neg(b));
+    return f32x4.mul(d, gateSlope(b, inverseOfOnePlus(e), e));
   }
 }
 
@@ -146,7 +137,7 @@ class TanhGradient {
   // @ts-ignore: decorator
   @inline
   of(d: v128, y: v128, k: v128): v128 {
-    return f32x4.mul(d, f32x4.sub(f32x4.splat(1), f32x4.mul(y, y)));
+    return f32x4.mul(d, f32x4.sub(one(), f32x4.mul(y, y)));
   }
 }
 
@@ -239,6 +230,9 @@ function siluMulGradient(
   const d = loadLanes(dOut, count);
   const u = loadLanes(up, count);
   const g = loadLanes(gate, count);
-  storeLanes(dGate, f32x4.mul(f32x4.mul(d, u), siluSlope(g)), count);
-  storeLanes(dUp, f32x4.mul(d, f32x4.mul(g, sigmoid(g))), count);
+  const b = clamp(g, SILU_BOUNDS);
+  const e = expWithin(f32x4.neg(b));
+  const s = inverseOfOnePlus(e);
+  storeLanes(dGate, f32x4.mul(f32x4.mul(d, u), gateSlope(b, s, e)), count);
+  storeLanes(dUp, f32x4.mul(d, f32x4.mul(g, s)), count);
 }

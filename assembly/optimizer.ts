@@ -21,16 +21,15 @@ export function adamWF32(
   const inverseRoot = f32x4.splat(<f32>(1 / sqrt<f64>(biasCorrection2)));
   const floor = f32x4.splat(<f32>eps);
   const scale = f32x4.splat(<f32>gradScale);
-  for (; n > 0; n -= 4) {
-    if (n >= 4) {
-      adamWLanes(param, m, v, grad, 4, keep, gain1, decay2, gain2, minusStep, inverseRoot, floor, scale);
-    } else {
-      adamWLanes(param, m, v, grad, n, keep, gain1, decay2, gain2, minusStep, inverseRoot, floor, scale);
-    }
+  for (; n >= 4; n -= 4) {
+    adamWLanes(param, m, v, grad, 4, keep, gain1, decay2, gain2, minusStep, inverseRoot, floor, scale);
     param += 16;
     m += 16;
     v += 16;
     grad += 16;
+  }
+  if (n > 0) {
+    adamWLanes(param, m, v, grad, n, keep, gain1, decay2, gain2, minusStep, inverseRoot, floor, scale);
   }
 }
 
@@ -64,13 +63,13 @@ export function sgdF32(
   const inertia = f32x4.splat(<f32>mu);
   const decay = f32x4.splat(<f32>weightDecay);
   const scale = f32x4.splat(<f32>gradScale);
-  for (; n > 0; n -= 4) {
-    if (n >= 4) sgdLanes(param, momentum, grad, 4, step, inertia, decay, scale);
-    else sgdLanes(param, momentum, grad, n, step, inertia, decay, scale);
+  for (; n >= 4; n -= 4) {
+    sgdLanes(param, momentum, grad, 4, step, inertia, decay, scale);
     param += 16;
     momentum += momentum ? 16 : 0;
     grad += 16;
   }
+  if (n > 0) sgdLanes(param, momentum, grad, n, step, inertia, decay, scale);
 }
 
 // @ts-ignore: decorator

@@ -16,11 +16,14 @@ type ActivationName =
   | "siluMulF32"
   | "siluMulBackwardF32";
 
-/** Where every derivative has reached its limit; keeps inf * 0 out of the formulas. */
-const derivativeBound = 1000;
+/**
+ * Where the kernels hold the argument of a derivative: the limit is reached in f32, and inf times
+ * the trace of it that is left has the same sign here and there.
+ */
+const slopeBounds = { gelu: 5.7, geluTanh: 9.9, silu: 87 } as const;
 
-function bounded(x: number): number {
-  return Math.max(-derivativeBound, Math.min(derivativeBound, x));
+function bounded(x: number, bound: number): number {
+  return Math.max(-bound, Math.min(bound, x));
 }
 
 /**
@@ -62,18 +65,18 @@ const geluTanh = (x: number): number => x * sigmoid(geluTanhArgument(x));
 const silu = (x: number): number => x * sigmoid(x);
 
 function geluSlope(unbounded: number): number {
-  const x = bounded(unbounded);
+  const x = bounded(unbounded, slopeBounds.gelu);
   return normalCdf(x) + (x * Math.exp((-x * x) / 2)) / Math.sqrt(2 * Math.PI);
 }
 
 function geluTanhSlope(unbounded: number): number {
-  const x = bounded(unbounded);
+  const x = bounded(unbounded, slopeBounds.geluTanh);
   const s = sigmoid(geluTanhArgument(x));
   return s + x * s * (1 - s) * geluTanhLinear * (1 + 3 * 0.044715 * x * x);
 }
 
 function siluSlope(unbounded: number): number {
-  const x = bounded(unbounded);
+  const x = bounded(unbounded, slopeBounds.silu);
   const s = sigmoid(x);
   return s + x * s * (1 - s);
 }
@@ -111,7 +114,9 @@ export function createActivationTwins(memory: WebAssembly.Memory): KernelSubset<
     siluMulBackwardF32: (dGate, dUp, dOut, gate, up, n) => {
       const [d, g, u] = [view(dOut, n).slice(), view(gate, n).slice(), view(up, n).slice()];
       view(dGate, n).set(d.map((x, i) => x * at(u, i) * siluSlope(at(g, i))));
-      view(dUp, n).set(d.map((x, i) => x * silu(at(g, i))));
+      view(dUp, n).set(
+        d.map((x, i) => x * at(g, i) * sigmoid(bounded(at(g, i), slopeBounds.silu))),
+      );
     },
   };
 }
