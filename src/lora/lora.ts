@@ -59,12 +59,14 @@ export class Lora {
   static attach(engine: Engine, linears: readonly Linear[], config: LoraConfig, rng: Rng): Lora {
     checkConfig(config);
     const lora = new Lora(engine, config);
-    for (const layer of selectTargets(linears, config.targets)) {
-      if (layer.adapter !== null) {
-        throw new ConfigError(`lora: ${layer.name} has an adapter already`, {
-          hint: "detach or merge it first",
-        });
-      }
+    const layers = selectTargets(linears, config.targets);
+    const taken = layers.find(({ adapter }) => adapter !== null);
+    if (taken !== undefined) {
+      throw new ConfigError(`lora: ${taken.name} has an adapter already`, {
+        hint: "detach or merge it first",
+      });
+    }
+    for (const layer of layers) {
       const rank = patternValue(layer.name, config.rankPattern ?? {}, config.rank);
       const alpha = patternValue(layer.name, config.alphaPattern ?? {}, config.alpha);
       const [outputs, inputs] = [layer.weight.tensor.rows, layer.weight.tensor.cols];
