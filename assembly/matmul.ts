@@ -52,7 +52,22 @@ export function matmulNnF32(
   accumulate: i32,
 ): void {
   assert(lda >= K && ldb >= N && ldc >= N, "matmulNnF32: a row stride is shorter than its row");
-  product(out, a, b, scratch, M, N, K, bytes(lda), 4, bytes(ldb), false, bytes(ldc), alpha, accumulate);
+  product(
+    out,
+    a,
+    b,
+    scratch,
+    M,
+    N,
+    K,
+    bytes(lda),
+    4,
+    bytes(ldb),
+    false,
+    bytes(ldc),
+    alpha,
+    accumulate,
+  );
 }
 
 /** out[M,N] = alpha * a[M,K] b[N,K]^T (+ out); lda, ldb, ldc are row strides in elements. */
@@ -71,7 +86,22 @@ export function matmulNtF32(
   accumulate: i32,
 ): void {
   assert(lda >= K && ldb >= K && ldc >= N, "matmulNtF32: a row stride is shorter than its row");
-  product(out, a, b, scratch, M, N, K, bytes(lda), 4, bytes(ldb), true, bytes(ldc), alpha, accumulate);
+  product(
+    out,
+    a,
+    b,
+    scratch,
+    M,
+    N,
+    K,
+    bytes(lda),
+    4,
+    bytes(ldb),
+    true,
+    bytes(ldc),
+    alpha,
+    accumulate,
+  );
 }
 
 /** out[M,N] = alpha * a[K,M]^T b[K,N] (+ out); lda, ldb, ldc are row strides in elements. */
@@ -90,13 +120,28 @@ export function matmulTnF32(
   accumulate: i32,
 ): void {
   assert(lda >= M && ldb >= N && ldc >= N, "matmulTnF32: a row stride is shorter than its row");
-  product(out, a, b, scratch, M, N, K, 4, bytes(lda), bytes(ldb), false, bytes(ldc), alpha, accumulate);
+  product(
+    out,
+    a,
+    b,
+    scratch,
+    M,
+    N,
+    K,
+    4,
+    bytes(lda),
+    bytes(ldb),
+    false,
+    bytes(ldc),
+    alpha,
+    accumulate,
+  );
 }
 
 // @ts-ignore: decorator
 @inline
 function bytes(elements: i32): usize {
-  return <usize>elements << 2;
+  return (<usize>elements) << 2;
 }
 
 /** Any of the three: a moves by `aRow` bytes per row and `aStep` per k, b by `bRow` per stored row. */
@@ -129,7 +174,22 @@ function product(
     } else if (M <= FEW_ROWS && !bTransposed) {
       fewRows(out, aFrom, bFrom, scratch, M, N, depth, aRow, aStep, bRow, outRow, alpha, adds);
     } else {
-      manyRows(out, aFrom, bFrom, scratch, M, N, depth, aRow, aStep, bRow, bTransposed, outRow, alpha, adds);
+      manyRows(
+        out,
+        aFrom,
+        bFrom,
+        scratch,
+        M,
+        N,
+        depth,
+        aRow,
+        aStep,
+        bRow,
+        bTransposed,
+        outRow,
+        alpha,
+        adds,
+      );
     }
   }
 }
@@ -164,7 +224,21 @@ function fewRows(
     if (!whole) packColumns(panel, b, depth, bRow, columns);
     const from = whole ? b : panel;
     const step = whole ? bRow : bytes(NR);
-    shortTiles(out, a, from, scratch, M, columns, depth, aRow, aStep, step, outRow, alpha, accumulate);
+    shortTiles(
+      out,
+      a,
+      from,
+      scratch,
+      M,
+      columns,
+      depth,
+      aRow,
+      aStep,
+      step,
+      outRow,
+      alpha,
+      accumulate,
+    );
     out += bytes(NR);
     b += bytes(NR);
   }
@@ -212,7 +286,21 @@ function manyRows(
           tile += <usize>tallRows() * outRow;
           strip += stripBytes;
         }
-        shortTiles(tile, aLow, panel, scratch, height - low, columns, depth, aRow, aStep, bytes(NR), outRow, alpha, accumulate);
+        shortTiles(
+          tile,
+          aLow,
+          panel,
+          scratch,
+          height - low,
+          columns,
+          depth,
+          aRow,
+          aStep,
+          bytes(NR),
+          outRow,
+          alpha,
+          accumulate,
+        );
         to += bytes(NR);
         panel += bytes(NR * depth);
       }
@@ -220,7 +308,14 @@ function manyRows(
   }
 }
 
-function packPanels(panels: usize, b: usize, width: i32, depth: i32, bRow: usize, bTransposed: bool): void {
+function packPanels(
+  panels: usize,
+  b: usize,
+  width: i32,
+  depth: i32,
+  bRow: usize,
+  bTransposed: bool,
+): void {
   for (let j: i32 = 0; j < width; j += NR) {
     const columns = min(NR, width - j);
     if (bTransposed) packRows(panels, b + <usize>j * bRow, depth, bRow, columns);
@@ -229,7 +324,14 @@ function packPanels(panels: usize, b: usize, width: i32, depth: i32, bRow: usize
   }
 }
 
-function packStrips(strips: usize, a: usize, count: i32, depth: i32, aRow: usize, aStep: usize): void {
+function packStrips(
+  strips: usize,
+  a: usize,
+  count: i32,
+  depth: i32,
+  aRow: usize,
+  aStep: usize,
+): void {
   for (let i: i32 = 0; i < count; i++) {
     if (aStep == 4) packStripFromRows(strips, a, depth, aRow);
     else packStripFromColumns(strips, a, depth, aStep);
@@ -255,7 +357,21 @@ function shortTiles(
   accumulate: i32,
 ): void {
   for (let left = rows; left > 0; left -= 4) {
-    shortTile(out, a, b, depth, aRow, aStep, bStep, outRow, min(left, 4), columns, alpha, accumulate, spill);
+    shortTile(
+      out,
+      a,
+      b,
+      depth,
+      aRow,
+      aStep,
+      bStep,
+      outRow,
+      min(left, 4),
+      columns,
+      alpha,
+      accumulate,
+      spill,
+    );
     a += 4 * aRow;
     out += 4 * outRow;
   }

@@ -2,13 +2,13 @@
 import { NR, tallRows } from "./tile";
 
 /** Bytes from one k to the next in a packed panel. */
-const PANEL_STEP: usize = <usize>NR << 2;
+const PANEL_STEP: usize = (<usize>NR) << 2;
 
 /** Bytes from one k to the next in a packed strip. */
 // @ts-ignore: decorator
 @inline
 function stripStep(): usize {
-  return <usize>tallRows() << 2;
+  return (<usize>tallRows()) << 2;
 }
 
 /** panel[k, 0..8] = b[k, 0..8]; `columns` are valid, the others become zero. */
@@ -24,7 +24,7 @@ export function packColumns(panel: usize, b: usize, K: i32, bRow: usize, columns
   }
   for (let k = K; k > 0; k--) {
     for (let c: i32 = 0; c < NR; c++) {
-      store<f32>(panel, c < columns ? load<f32>(b + (<usize>c << 2)) : 0);
+      store<f32>(panel, c < columns ? load<f32>(b + ((<usize>c) << 2)) : 0);
       panel += 4;
     }
     b += bRow;
@@ -41,11 +41,25 @@ export function packRows(panel: usize, b: usize, K: i32, bRow: usize, rows: i32)
   const b5 = rows > 5 ? b4 + bRow : b4;
   const b6 = rows > 6 ? b5 + bRow : b5;
   const b7 = rows > 7 ? b6 + bRow : b6;
-  const end = <usize>K << 2;
+  const end = (<usize>K) << 2;
   let k: usize = 0;
   for (; k + 16 <= end; k += 16) {
-    transpose4(panel, PANEL_STEP, v128.load(b0 + k), v128.load(b1 + k), v128.load(b2 + k), v128.load(b3 + k));
-    transpose4(panel + 16, PANEL_STEP, v128.load(b4 + k), v128.load(b5 + k), v128.load(b6 + k), v128.load(b7 + k));
+    transpose4(
+      panel,
+      PANEL_STEP,
+      v128.load(b0 + k),
+      v128.load(b1 + k),
+      v128.load(b2 + k),
+      v128.load(b3 + k),
+    );
+    transpose4(
+      panel + 16,
+      PANEL_STEP,
+      v128.load(b4 + k),
+      v128.load(b5 + k),
+      v128.load(b6 + k),
+      v128.load(b7 + k),
+    );
     panel += 4 * PANEL_STEP;
   }
   for (; k < end; k += 4) {
@@ -82,10 +96,17 @@ export function packStripFromRows(strip: usize, a: usize, K: i32, aRow: usize): 
   const a3 = a2 + aRow;
   const a4 = a3 + aRow;
   const a5 = ASC_FEATURE_RELAXED_SIMD ? a4 + aRow : a4;
-  const end = <usize>K << 2;
+  const end = (<usize>K) << 2;
   let k: usize = 0;
   for (; k + 16 <= end; k += 16) {
-    transpose4(strip, stripStep(), v128.load(a + k), v128.load(a1 + k), v128.load(a2 + k), v128.load(a3 + k));
+    transpose4(
+      strip,
+      stripStep(),
+      v128.load(a + k),
+      v128.load(a1 + k),
+      v128.load(a2 + k),
+      v128.load(a3 + k),
+    );
     const r4 = v128.load(a4 + k);
     if (ASC_FEATURE_RELAXED_SIMD) {
       const r5 = v128.load(a5 + k);

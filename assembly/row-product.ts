@@ -23,7 +23,7 @@ export function rowTimesMatrix(
   accumulate: i32,
 ): void {
   for (let n: i32 = 0; n < N; n += WIDTH) {
-    const bytes = <usize>min(WIDTH, N - n) << 2;
+    const bytes = (<usize>min(WIDTH, N - n)) << 2;
     memory.fill(sums, 0, bytes);
     let x = a;
     let row = b;
@@ -44,7 +44,14 @@ export function rowTimesMatrix(
   }
 }
 
-function addFourRows(sums: usize, a: usize, b: usize, bytes: usize, aStep: usize, bRow: usize): void {
+function addFourRows(
+  sums: usize,
+  a: usize,
+  b: usize,
+  bytes: usize,
+  aStep: usize,
+  bRow: usize,
+): void {
   const x0 = v128.load32_splat(a);
   const x1 = v128.load32_splat(a + aStep);
   const x2 = v128.load32_splat(a + 2 * aStep);
@@ -109,10 +116,26 @@ export function rowTimesTransposed(
     let right = left;
     let x = a;
     let k: usize = 0;
-    const end = <usize>K << 2;
+    const end = (<usize>K) << 2;
     for (; k + 16 <= end; k += 16) {
-      left = addFour(left, x, aStep, v128.load(b0 + k), v128.load(b1 + k), v128.load(b2 + k), v128.load(b3 + k));
-      right = addFour(right, x, aStep, v128.load(b4 + k), v128.load(b5 + k), v128.load(b6 + k), v128.load(b7 + k));
+      left = addFour(
+        left,
+        x,
+        aStep,
+        v128.load(b0 + k),
+        v128.load(b1 + k),
+        v128.load(b2 + k),
+        v128.load(b3 + k),
+      );
+      right = addFour(
+        right,
+        x,
+        aStep,
+        v128.load(b4 + k),
+        v128.load(b5 + k),
+        v128.load(b6 + k),
+        v128.load(b7 + k),
+      );
       x += 4 * aStep;
     }
     for (; k < end; k += 4) {
@@ -123,7 +146,7 @@ export function rowTimesTransposed(
     }
     for (let i: i32 = 0; i < count; i++) {
       const sum = alpha * f32x4.extract_lane(left, 0);
-      const to = out + (<usize>i << 2);
+      const to = out + ((<usize>i) << 2);
       store<f32>(to, accumulate ? load<f32>(to) + sum : sum);
       left = v128.shuffle<f32>(left, right, 1, 2, 3, 4);
       right = v128.shuffle<f32>(right, right, 1, 2, 3, 0);

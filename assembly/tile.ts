@@ -66,7 +66,7 @@ export function tallTile(
       x = v128.load32_splat(a, 20);
       c50 = madd(x, b0, c50);
       c51 = madd(x, b1, c51);
-      }
+    }
     a += tallRows() << 2;
     b += NR << 2;
   }
