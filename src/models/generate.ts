@@ -17,7 +17,10 @@ export interface GenerateOptions {
   readonly stopIds: readonly number[];
 }
 
-/** Yields the ids that follow the prompt. Throws ShapeError for an empty prompt; ends where the positions end. */
+/**
+ * Yields the ids that follow the prompt, until a stop token, the limit or the last position. Throws
+ * ShapeError for a prompt that is empty or longer than the positions.
+ */
 export function* generate(
   model: Model,
   promptIds: readonly number[],
@@ -25,10 +28,16 @@ export function* generate(
 ): Generator<number> {
   if (promptIds.length === 0) throw new ShapeError("generate", { expected: "a prompt token" });
   const { maxPositions } = model.architecture;
+  if (promptIds.length > maxPositions) {
+    throw new ShapeError("generate: prompt too long", {
+      expected: `at most ${maxPositions} tokens`,
+      got: String(promptIds.length),
+    });
+  }
   const cache = new KeyValueCache(model, Math.min(maxPositions, promptIds.length + options.maxTokens));
   try {
     let logits = new Float32Array(0);
-    for (const id of promptIds.slice(0, cache.capacity)) logits = cache.append(id);
+    for (const id of promptIds) logits = cache.append(id);
     for (let count = 0; count < options.maxTokens; count++) {
       const id = choose(logits, options);
       if (options.stopIds.includes(id)) return;

@@ -24,7 +24,7 @@ export const llama: ModelFamily = {
       numLayers: config.int("num_hidden_layers"),
       numHeads,
       numKvHeads: config.int("num_key_value_heads", numHeads),
-      headSize: config.int("head_dim", width / numHeads),
+      headSize: config.has("head_dim") ? config.int("head_dim") : width / numHeads,
       innerWidth: config.int("intermediate_size"),
       maxPositions: config.int("max_position_embeddings", 2048),
       norm: { kind: "rms", eps: config.number("rms_norm_eps", 1e-6) },

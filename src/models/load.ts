@@ -30,29 +30,34 @@ export interface LoadModelOptions {
  */
 export function loadModel(engine: Engine, folder: string, options: LoadModelOptions = {}): Model {
   const files = openModelFolder(folder);
+  try {
+    return fromFiles(engine, files, options);
+  } finally {
+    files.weights.close();
+  }
+}
+
+function fromFiles(engine: Engine, files: ModelFolder, options: LoadModelOptions): Model {
   const family = findFamily(files);
   const task = options.task ?? taskOf(files, family);
+  const configPath = join(files.path, "config.json");
   if (!family.tasks.includes(task)) {
-    throw new CheckpointError(`${files.path}/config.json: ${family.modelType} cannot ${task}`, {
+    throw new CheckpointError(`${configPath}: ${family.modelType} cannot ${task}`, {
       expected: family.tasks.join(" or "),
       got: task,
     });
   }
   const labels = task === "classify" ? (options.labels ?? labelsOf(files)) : [];
   const model = (store: ParameterStore): Model =>
-    new Model(store, { family, task, config: files.config, labels });
+    new Model(store, { family, task, config: files.config, configPath, labels });
   if (options.randomWeightsSeed !== undefined) {
     return model(new ParameterStore(engine, { rng: Rng.fromSeed(options.randomWeightsSeed) }));
   }
   const source = new CheckpointSource(files, family);
   const rng = Rng.fromSeed(options.headSeed ?? 1);
-  try {
-    const loaded = model(new ParameterStore(engine, { source, rng }));
-    source.refuseExtras();
-    return loaded;
-  } finally {
-    files.weights.close();
-  }
+  const loaded = model(new ParameterStore(engine, { source, rng }));
+  source.refuseExtras();
+  return loaded;
 }
 
 /** Writes config.json, model.safetensors and the tokenizer files of `tokenizerFolder`. */
@@ -75,10 +80,13 @@ export function saveModel(
           label2id: Object.fromEntries(model.labels.map((label, i) => [label, i])),
         }
       : {};
+  const dtype = options.dtype === "F16" ? "float16" : "float32";
   const config = {
     ...model.config,
     architectures: [className],
-    torch_dtype: options.dtype === "F16" ? "float16" : "float32",
+    // transformers 5 says dtype; what it wrote must not contradict the weights.
+    ...(model.config["dtype"] === undefined ? {} : { dtype }),
+    torch_dtype: dtype,
     ...labelMaps,
   };
   mkdirSync(folder, { recursive: true });

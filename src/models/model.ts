@@ -17,6 +17,8 @@ export interface ModelOptions {
   readonly task: Task;
   /** The parsed config.json. */
   readonly config: Readonly<Record<string, unknown>>;
+  /** Its path, for errors. */
+  readonly configPath?: string;
   /** Class names for task "classify"; their order is the order of the logits. */
   readonly labels?: readonly string[];
 }
@@ -33,8 +35,11 @@ export class Model {
   readonly #head: ClassifierHead | LmHead;
 
   /** Takes every parameter from the store. Throws CheckpointError for a bad config or tensor. */
-  constructor(store: ParameterStore, { family, task, config, labels }: ModelOptions) {
-    const reader = new ConfigFile(config);
+  constructor(
+    store: ParameterStore,
+    { family, task, config, configPath, labels }: ModelOptions,
+  ) {
+    const reader = new ConfigFile(config, configPath);
     this.engine = store.engine;
     this.store = store;
     this.family = family;

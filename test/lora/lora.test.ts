@@ -52,7 +52,9 @@ for (const name of names) {
     const lora = attach(model);
     fillFactors(lora);
     const attached = logitsOf(model, name);
-    assert.throws(() => assertAllClose(attached[0] ?? [], before[0] ?? [], 1e-2, "the adapter counts"));
+    assert.throws(() =>
+      assertAllClose(attached[0] ?? [], before[0] ?? [], 1e-2, "the adapter counts"),
+    );
     lora.merge();
     assert.deepEqual(lora.parameters(), []);
     logitsOf(model, name).forEach((logits, i) => {
@@ -82,11 +84,17 @@ test("fresh factors are Kaiming uniform in A and zero in B, the same for the sam
   assert.deepEqual(attach(open("llama-tied")).export(), values);
   for (const [factor, { shape, data }] of values) {
     if (factor.endsWith("lora_B.weight")) {
-      assert.ok(data.every((value) => value === 0), factor);
+      assert.ok(
+        data.every((value) => value === 0),
+        factor,
+      );
       continue;
     }
     const bound = 1 / Math.sqrt(shape[1] as number);
-    assert.ok(data.every((value) => Math.abs(value) <= bound), factor);
+    assert.ok(
+      data.every((value) => Math.abs(value) <= bound),
+      factor,
+    );
     const meanSquare = data.reduce((sum, value) => sum + value * value, 0) / data.length;
     assert.ok(meanSquare > bound ** 2 / 6 && meanSquare < bound ** 2 / 1.5, factor);
   }
@@ -106,8 +114,13 @@ test("rank and alpha patterns apply to single layers", () => {
     ["model.layers.1.self_attn.q_proj.lora_A.weight", [5, 16]],
     ["model.layers.1.self_attn.q_proj.lora_B.weight", [16, 5]],
   ]);
-  const pairs = model.linears().flatMap(({ adapter }) => (adapter instanceof LoraPair ? adapter : []));
-  assert.deepEqual(pairs.map(({ scale }) => scale), [12 / 3, 6 / 5]);
+  const pairs = model
+    .linears()
+    .flatMap(({ adapter }) => (adapter instanceof LoraPair ? adapter : []));
+  assert.deepEqual(
+    pairs.map(({ scale }) => scale),
+    [12 / 3, 6 / 5],
+  );
 });
 
 test("an adapter that PEFT saved, with patterns, gives PEFT's logits", () => {
@@ -119,7 +132,12 @@ test("an adapter that PEFT saved, with patterns, gives PEFT's logits", () => {
   const model = loadModel(Engine.create(), fixture("peft-bert", "base"));
   const sequences = expected.input_ids.map((ids) => ({ ids }));
   const path = fixture("peft-bert", "adapter");
-  assertAllClose(lastLogits(model, sequences)[0] ?? [], expected.base_logits[0] ?? [], 1e-5, "base");
+  assertAllClose(
+    lastLogits(model, sequences)[0] ?? [],
+    expected.base_logits[0] ?? [],
+    1e-5,
+    "base",
+  );
   const { tensors, ...shape } = readPeftAdapter(path);
   const lora = Lora.attach(model.engine, model.linears(), shape, Rng.fromSeed(1));
   lora.load(tensors, path);
@@ -159,7 +177,8 @@ test("a second adapter on the same layer and impossible settings are refused", (
   assert.throws(
     () => attach(model),
     (error) =>
-      error instanceof ConfigError && /self_attn\.v_proj has an adapter already/.test(error.message),
+      error instanceof ConfigError &&
+      /self_attn\.v_proj has an adapter already/.test(error.message),
   );
   lora.detach();
   assert.equal(model.engine.stats.state, stateBytes);

@@ -16,7 +16,9 @@ export function assertAllClose(
   for (let i = 0; i < want.length; i++) {
     const difference = Math.abs((got[i] as number) - (want[i] as number));
     if (difference <= tolerance * scale) continue;
-    assert.fail(`${what}: element ${i} is ${got[i]}, wanted ${want[i]} within ${tolerance * scale}`);
+    assert.fail(
+      `${what}: element ${i} is ${got[i]}, wanted ${want[i]} within ${tolerance * scale}`,
+    );
   }
 }
 

@@ -10,11 +10,7 @@ import { wordPieceFiles } from "../../src/text/train-vocabulary.ts";
 import { fixture } from "./fixtures.ts";
 
 export type TinyName =
-  | "bert-classify"
-  | "bert-masked"
-  | "llama-tied"
-  | "llama-untied"
-  | "llama-classify";
+  "bert-classify" | "bert-masked" | "llama-tied" | "llama-untied" | "llama-classify";
 
 /** A gradient in few numbers: length, sum of g_i cos(i), first four elements. */
 export interface GradientDigest {
@@ -55,7 +51,9 @@ export function tinyFolder(name: TinyName): string {
 }
 
 export function tinyReference(name: TinyName): TinyReference {
-  return JSON.parse(readFileSync(join(tinyFolder(name), "reference.json"), "utf8")) as TinyReference;
+  return JSON.parse(
+    readFileSync(join(tinyFolder(name), "reference.json"), "utf8"),
+  ) as TinyReference;
 }
 
 /** The reference's rows, with class indices where it has them. */

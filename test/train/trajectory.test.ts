@@ -99,9 +99,7 @@ for (const variant of variants.filter((name) => name !== "debug")) {
     const skip = missing(folder, join("golden", family, "trajectory.json"));
 
     test(`${folder} follows the reference's training curve (${variant})`, { skip }, () => {
-      const want = JSON.parse(
-        readFileSync(join(golden, "trajectory.json"), "utf8"),
-      ) as Trajectory;
+      const want = JSON.parse(readFileSync(join(golden, "trajectory.json"), "utf8")) as Trajectory;
       const model = loadModel(Engine.create({ kernels: variant }), join(sharedData, folder));
       const adapted = AdaptedModel.attach(model, {
         lora: { rank: 4, alpha: 8, targets: model.family.defaultTargets, dropout: 0 },
@@ -127,13 +125,24 @@ for (const variant of variants.filter((name) => name !== "debug")) {
         assertAllClose(gradient.subarray(0, 4), first4, TOLERANCE, name, scale);
       }
 
-      const tuner = new FineTuner(model, adapted.parameters(), sequences, plainOptions(12, 1, 5e-3));
+      const tuner = new FineTuner(
+        model,
+        adapted.parameters(),
+        sequences,
+        plainOptions(12, 1, 5e-3),
+      );
       assertCurve(tuner, want.dense.losses);
       sequences.forEach((sequence, i) => {
         const [logits] = lastLogits(model, [sequence]);
         const last8 = logits?.slice(-8) ?? [];
         const scale = largest(logits ?? []);
-        assertAllClose(last8, want.dense.final_last8_logits[i] ?? [], TOLERANCE, `logits ${i}`, scale);
+        assertAllClose(
+          last8,
+          want.dense.final_last8_logits[i] ?? [],
+          TOLERANCE,
+          `logits ${i}`,
+          scale,
+        );
       });
     });
   }
