@@ -47,6 +47,7 @@ function oddRatio(
 
 const ONES: usize = memory.data<f32>([1]);
 
+/** 1 in all lanes. */
 // @ts-ignore: decorator
 @inline
 export function one(): v128 {

@@ -2,6 +2,7 @@
 import { Adding } from "./loops";
 import { madd } from "./simd";
 
+/** a + b */
 // @ts-ignore: decorator
 @unmanaged
 export class Add {
@@ -12,6 +13,7 @@ export class Add {
   }
 }
 
+/** a + k b */
 // @ts-ignore: decorator
 @unmanaged
 export class AddScaled {
@@ -22,6 +24,7 @@ export class AddScaled {
   }
 }
 
+/** k a */
 // @ts-ignore: decorator
 @unmanaged
 export class Scale {
@@ -32,6 +35,7 @@ export class Scale {
   }
 }
 
+/** acc + a */
 // @ts-ignore: decorator
 @unmanaged
 export class Sum extends Adding {
@@ -42,6 +46,7 @@ export class Sum extends Adding {
   }
 }
 
+/** acc + a b */
 // @ts-ignore: decorator
 @unmanaged
 export class Dot extends Adding {

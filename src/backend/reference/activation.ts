@@ -1,4 +1,4 @@
-/** Twins of assembly/activation.ts: the definitions in f64. */
+/** Activations and derivatives by their definitions in f64. */
 import type { KernelSubset } from "../kernels.ts";
 import { at, floats } from "./views.ts";
 
@@ -81,6 +81,7 @@ function siluSlope(unbounded: number): number {
   return s + x * s * (1 - s);
 }
 
+/** Twins of assembly/activation.ts over `memory`, with the same arguments. */
 export function createActivationTwins(memory: WebAssembly.Memory): KernelSubset<ActivationName> {
   const view = (pointer: number, n: number): Float32Array => floats(memory, pointer, n);
   const forward =

@@ -1,4 +1,4 @@
-/** Twins of assembly/attention.ts: one score at a time. */
+/** Attention one score at a time, with f64 sums. */
 import type { KernelSubset } from "../kernels.ts";
 import { softmaxOf } from "./softmax.ts";
 import { at, floats, validLengths } from "./views.ts";
@@ -10,6 +10,7 @@ function dot(a: Float32Array, b: Float32Array): number {
   return a.reduce((sum, x, i) => sum + x * at(b, i), 0);
 }
 
+/** Twins of assembly/attention.ts over `memory`, with the same arguments. */
 export function createAttentionTwins(memory: WebAssembly.Memory): KernelSubset<AttentionName> {
   const view = (pointer: number, n: number): Float32Array => floats(memory, pointer, n);
 

@@ -1,4 +1,4 @@
-/** Twins of assembly/convert.ts: the formats as numbers, not as bits. */
+/** Half-precision formats as numbers, not as bits. */
 import type { KernelSubset } from "../kernels.ts";
 import { floats } from "./views.ts";
 
@@ -45,6 +45,7 @@ function roundToEven(x: number): number {
   return below % 2 === 0 ? below : below + 1;
 }
 
+/** Twins of assembly/convert.ts over `memory`, with the same arguments. */
 export function createConvertTwins(memory: WebAssembly.Memory): KernelSubset<ConvertName> {
   const halves = (pointer: number, n: number): Uint16Array =>
     new Uint16Array(memory.buffer, pointer, n);

@@ -1,7 +1,8 @@
-/** Twins of assembly/cross-entropy.ts. */
+/** Cross entropy and its gradient in f64. */
 import type { KernelSubset } from "../kernels.ts";
 import { at, floats, integers } from "./views.ts";
 
+/** Twins of assembly/cross-entropy.ts over `memory`, with the same arguments. */
 export function createCrossEntropyTwins(
   memory: WebAssembly.Memory,
 ): KernelSubset<"crossEntropyF32" | "crossEntropyBackwardF32"> {

@@ -1,4 +1,4 @@
-/** Twin of assembly/dropout.ts: the same integers, so the same mask. */
+/** Dropout from the same integers as the kernel, so with the same mask. */
 import type { KernelSubset } from "../kernels.ts";
 import { at, floats } from "./views.ts";
 
@@ -8,6 +8,7 @@ function mix(x: number): number {
   return x ^ (x >>> 15);
 }
 
+/** Twins of assembly/dropout.ts over `memory`, with the same arguments. */
 export function createDropoutTwins(memory: WebAssembly.Memory): KernelSubset<"dropoutF32"> {
   return {
     dropoutF32: (out, inp, n, seedLo, seedHi, threshold, scale) => {

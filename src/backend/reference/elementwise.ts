@@ -1,10 +1,11 @@
-/** Twins of assembly/elementwise.ts. */
+/** Elementwise arithmetic, one element at a time. */
 import type { KernelSubset } from "../kernels.ts";
 import { at, floats } from "./views.ts";
 
 type ElementwiseName =
   "fillF32" | "copyF32" | "addF32" | "mulF32" | "scaleF32" | "axpyF32" | "broadcastRowF32";
 
+/** Twins of assembly/elementwise.ts over `memory`, with the same arguments. */
 export function createElementwiseTwins(memory: WebAssembly.Memory): KernelSubset<ElementwiseName> {
   const view = (pointer: number, n: number): Float32Array => floats(memory, pointer, n);
   return {

@@ -1,7 +1,8 @@
-/** Twins of assembly/embedding.ts. */
+/** Table rows by number, and their gradient. */
 import type { KernelSubset } from "../kernels.ts";
 import { at, floats, integers } from "./views.ts";
 
+/** Twins of assembly/embedding.ts over `memory`, with the same arguments. */
 export function createEmbeddingTwins(
   memory: WebAssembly.Memory,
 ): KernelSubset<"gatherRowsF32" | "scatterAddRowsF32"> {

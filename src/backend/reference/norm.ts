@@ -1,4 +1,4 @@
-/** Twins of assembly/norm.ts: the formulas row by row. */
+/** Layer norm and RMS norm by their formulas, row by row. */
 import type { KernelSubset } from "../kernels.ts";
 import { at, floats } from "./views.ts";
 
@@ -10,6 +10,7 @@ function sumOf(n: number, term: (i: number) => number): number {
   return sum;
 }
 
+/** Twins of assembly/norm.ts over `memory`, with the same arguments. */
 export function createNormTwins(memory: WebAssembly.Memory): KernelSubset<NormName> {
   const view = (pointer: number, n: number): Float32Array => floats(memory, pointer, n);
 

@@ -1,7 +1,8 @@
-/** Twins of assembly/optimizer.ts. */
+/** Optimiser steps in f64, as PyTorch writes them. */
 import type { KernelSubset } from "../kernels.ts";
 import { at, floats } from "./views.ts";
 
+/** Twins of assembly/optimizer.ts over `memory`, with the same arguments. */
 export function createOptimizerTwins(
   memory: WebAssembly.Memory,
 ): KernelSubset<"adamWF32" | "sgdF32"> {

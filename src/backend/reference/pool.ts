@@ -1,7 +1,8 @@
-/** Twins of assembly/pool.ts. */
+/** Means over valid tokens with f64 sums. */
 import type { KernelSubset } from "../kernels.ts";
 import { at, floats, validLengths } from "./views.ts";
 
+/** Twins of assembly/pool.ts over `memory`, with the same arguments. */
 export function createPoolTwins(
   memory: WebAssembly.Memory,
 ): KernelSubset<"meanPoolF32" | "meanPoolBackwardF32"> {

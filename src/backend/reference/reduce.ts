@@ -1,9 +1,10 @@
-/** Twins of assembly/reduce.ts. */
+/** Reductions with f64 sums, in ascending order. */
 import type { KernelSubset } from "../kernels.ts";
 import { at, floats } from "./views.ts";
 
 type ReduceName = "sumF32" | "sumSquaresF32" | "sumRowsF32" | "dotF32" | "countNonFiniteF32";
 
+/** Twins of assembly/reduce.ts over `memory`, with the same arguments. */
 export function createReduceTwins(memory: WebAssembly.Memory): KernelSubset<ReduceName> {
   const view = (pointer: number, n: number): Float32Array => floats(memory, pointer, n);
   return {

@@ -1,7 +1,8 @@
-/** Twin of assembly/rope.ts. */
+/** Rotary positions, one pair at a time. */
 import type { KernelSubset } from "../kernels.ts";
 import { at, floats, integers } from "./views.ts";
 
+/** Twins of assembly/rope.ts over `memory`, with the same arguments. */
 export function createRopeTwins(memory: WebAssembly.Memory): KernelSubset<"ropeF32"> {
   return {
     ropeF32: (out, inp, cos, sin, positions, rows, heads, D, direction) => {

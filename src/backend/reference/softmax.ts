@@ -1,4 +1,4 @@
-/** Twins of assembly/softmax.ts, and the row functions that the twin of attention shares. */
+/** Softmax in f64, and the row function that the twin of attention shares. */
 import type { KernelSubset } from "../kernels.ts";
 import { at, floats, validLengths } from "./views.ts";
 
@@ -10,6 +10,7 @@ export function softmaxOf(row: readonly number[]): number[] {
   return powers.map((x) => x / total);
 }
 
+/** Twins of assembly/softmax.ts over `memory`, with the same arguments. */
 export function createSoftmaxTwins(
   memory: WebAssembly.Memory,
 ): KernelSubset<"softmaxF32" | "softmaxBackwardF32"> {

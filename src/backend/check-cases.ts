@@ -1,0 +1,169 @@
+/** What the self-check calls: for each kernel its arguments, as a function of one odd or even size. */
+import type { Rng } from "../base/rng.ts";
+import type { Kernels } from "./kernels.ts";
+
+/** Kernels that compute; the others only answer questions about sizes. */
+export type CheckedKernel = Exclude<
+  keyof Kernels,
+  "heapBase" | "matmulScratchBytes" | "attentionScratchBytes"
+>;
+
+/** A buffer argument: what it holds before the call, and whether the call's result is compared. */
+export interface CheckBuffer {
+  readonly type: "f32" | "i32" | "u16" | "scratch";
+  /** Elements; bytes for scratch. */
+  readonly length: number;
+  readonly fill: (rng: Rng) => number;
+}
+
+export type CheckArgument = number | CheckBuffer;
+
+/** As many arguments as the kernel takes. */
+type ArgumentsFor<Parameter extends readonly unknown[]> = {
+  readonly [Index in keyof Parameter]: CheckArgument;
+};
+
+const f32 = (length: number): CheckBuffer => ({ type: "f32", length, fill: (rng) => rng.normal() });
+/** Uniform in [0, 1): second moments, probabilities, reciprocal spreads. */
+const unit = (length: number): CheckBuffer => ({ type: "f32", length, fill: (rng) => rng.next() });
+const below = (bound: number, length: number): CheckBuffer => ({
+  type: "i32",
+  length,
+  fill: (rng) => rng.int(bound),
+});
+/** Half-precision patterns of both formats, without infinities and NaN. */
+const halves = (length: number): CheckBuffer => ({
+  type: "u16",
+  length,
+  fill: (rng) => rng.int(0x7800) + 0x8000 * rng.int(2),
+});
+const special = (length: number): CheckBuffer => ({
+  type: "f32",
+  length,
+  fill: (rng) => rng.pick([NaN, Infinity, -Infinity, 0, -1, 3e38]),
+});
+const scratch = (length: number): CheckBuffer => ({ type: "scratch", length, fill: () => 0 });
+
+const rows = 5;
+const vocabulary = 9;
+/** Attention: batch, query heads, key heads, head size. */
+const [B, H, G, D] = [2, 4, 2, 10];
+const ignoreIndex = -1;
+
+type Cases = {
+  readonly [Kernel in CheckedKernel]: (
+    n: number,
+    kernels: Kernels,
+  ) => ArgumentsFor<Parameters<Kernels[Kernel]>>;
+};
+
+function attention(n: number, kernels: Kernels) {
+  return {
+    queries: f32(B * n * H * D),
+    keys: f32(B * n * G * D),
+    probs: unit(B * H * n * n),
+    lengths: below(n + 1, B),
+    room: scratch(kernels.attentionScratchBytes(n, D)),
+  };
+}
+
+/** out[n,N] = a b over K for one size: the buffers in order, scratch and M N K. */
+function product(n: number, kernels: Kernels) {
+  const [N, K] = [n + 2, 2 * n];
+  const room = scratch(kernels.matmulScratchBytes(n, N, K));
+  return { N, K, head: [f32(n * N), f32(n * K), f32(N * K), room, n, N, K] as const };
+}
+
+/** The arguments of one call per kernel for size `n`; a kernel without a case does not compile. */
+export const checkCases: Cases = {
+  fillF32: (n) => [f32(n), 0.75, n],
+  copyF32: (n) => [f32(n), f32(n), n],
+  addF32: (n) => [f32(n), f32(n), f32(n), n],
+  mulF32: (n) => [f32(n), f32(n), f32(n), n],
+  scaleF32: (n) => [f32(n), f32(n), 0.3, n],
+  axpyF32: (n) => [f32(n), f32(n), 0.3, n],
+  broadcastRowF32: (n) => [f32(rows * n), f32(n), rows, n],
+  dropoutF32: (n) => [f32(n), f32(n), n, 1, 2, 1 << 30, 4 / 3],
+  geluF32: (n) => [f32(n), f32(n), n],
+  geluBackwardF32: (n) => [f32(n), f32(n), f32(n), n],
+  geluTanhF32: (n) => [f32(n), f32(n), n],
+  geluTanhBackwardF32: (n) => [f32(n), f32(n), f32(n), n],
+  siluF32: (n) => [f32(n), f32(n), n],
+  siluBackwardF32: (n) => [f32(n), f32(n), f32(n), n],
+  reluF32: (n) => [f32(n), f32(n), n],
+  reluBackwardF32: (n) => [f32(n), f32(n), f32(n), n],
+  tanhF32: (n) => [f32(n), f32(n), n],
+  tanhBackwardF32: (n) => [f32(n), f32(n), unit(n), n],
+  siluMulF32: (n) => [f32(n), f32(n), f32(n), n],
+  siluMulBackwardF32: (n) => [f32(n), f32(n), f32(n), f32(n), f32(n), n],
+  layerNormF32: (n) => {
+    const [table, column, row] = [f32(rows * n), f32(rows), f32(n)];
+    return [table, column, column, table, row, row, rows, n, 1e-3];
+  },
+  layerNormBackwardF32: (n) => {
+    const [table, column, row] = [f32(rows * n), unit(rows), f32(n)];
+    return [table, row, row, table, table, column, column, row, rows, n];
+  },
+  rmsNormF32: (n) => [f32(rows * n), f32(rows), f32(rows * n), f32(n), rows, n, 1e-3],
+  rmsNormBackwardF32: (n) => {
+    const [table, row] = [f32(rows * n), f32(n)];
+    return [table, row, table, table, unit(rows), row, rows, n];
+  },
+  softmaxF32: (n) => [f32(rows * n), f32(rows * n), below(n + 1, rows), rows, n],
+  softmaxBackwardF32: (n) => [f32(rows * n), f32(rows * n), unit(rows * n), rows, n],
+  attentionF32: (n, kernels) => {
+    const { queries, keys, probs, lengths, room } = attention(n, kernels);
+    return [queries, probs, queries, keys, keys, lengths, room, B, n, H, G, D, 0.3, n % 2];
+  },
+  attentionBackwardF32: (n, kernels) => {
+    const { queries, keys, probs, lengths, room } = attention(n, kernels);
+    const gradients = [queries, keys, keys, queries] as const;
+    return [...gradients, probs, queries, keys, keys, lengths, room, B, n, H, G, D, 0.3];
+  },
+  attentionDecodeF32: (n) => {
+    const [query, cache] = [f32(H * D), f32(n * G * D)];
+    return [query, query, cache, cache, scratch(4 * n), n, H, G, D, 0.3];
+  },
+  ropeF32: (n) => {
+    const [heads, table] = [f32(rows * 2 * D), f32((n * D) / 2)];
+    return [heads, heads, table, table, below(n, rows), rows, 2, D, -1];
+  },
+  gatherRowsF32: (n) => [f32(rows * n), f32(vocabulary * n), below(vocabulary, rows), rows, n],
+  scatterAddRowsF32: (n) => [f32(vocabulary * n), f32(rows * n), below(vocabulary, rows), rows, n],
+  meanPoolF32: (n) => [f32(B * n), f32(B * rows * n), below(rows + 1, B), B, rows, n],
+  meanPoolBackwardF32: (n) => [f32(B * rows * n), f32(B * n), below(rows + 1, B), B, rows, n],
+  crossEntropyF32: (n) => {
+    const column = f32(rows);
+    return [column, column, f32(rows * n), below(n, rows), rows, n, ignoreIndex];
+  },
+  crossEntropyBackwardF32: (n) => {
+    const table = f32(rows * n);
+    return [table, f32(rows), table, below(n, rows), rows, n, ignoreIndex, 0.2];
+  },
+  sumF32: (n) => [f32(n), n],
+  sumSquaresF32: (n) => [f32(n), n],
+  sumRowsF32: (n) => [f32(n), f32(rows * n), rows, n],
+  dotF32: (n) => [f32(n), f32(n), n],
+  countNonFiniteF32: (n) => [special(n), n],
+  adamWF32: (n) => {
+    const moments = [f32(n), unit(n)] as const;
+    return [f32(n), ...moments, f32(n), n, 0.01, 0.9, 0.999, 1e-8, 0.1, 0.5, 0.3, 0.5];
+  },
+  sgdF32: (n) => [f32(n), f32(n), f32(n), n, 0.1, 0.9, 0.01, 0.5],
+  f16ToF32: (n) => [f32(n), halves(n), n],
+  f32ToF16: (n) => [halves(n), f32(n), n],
+  bf16ToF32: (n) => [f32(n), halves(n), n],
+  f32ToBf16: (n) => [halves(n), f32(n), n],
+  matmulNnF32: (n, kernels) => {
+    const { N, K, head } = product(n, kernels);
+    return [...head, K, N, N, 0.5, 0];
+  },
+  matmulNtF32: (n, kernels) => {
+    const { N, K, head } = product(n, kernels);
+    return [...head, K, K, N, 0.5, 1];
+  },
+  matmulTnF32: (n, kernels) => {
+    const { N, head } = product(n, kernels);
+    return [...head, n, N, N, 0.5, 1];
+  },
+};
