@@ -43,10 +43,7 @@ const CONNACK_CODES: Record<Exclude<ConnectVerdict, "accepted">, number> = {
 };
 
 /** Rejects with BrokerConfigError for bad settings and with the system's error when a port is taken. */
-export async function startBroker(
-  input: BrokerConfigInput = {},
-  policy?: Policy,
-): Promise<Broker> {
+export async function startBroker(input: BrokerConfigInput = {}, policy?: Policy): Promise<Broker> {
   const config = parseConfig(input);
   const core = new BrokerCore(config, policy ?? openPolicy(config.maxRetainedBytes));
   await core.start();

@@ -64,10 +64,13 @@ export function parseConfig(input: unknown): BrokerConfig {
 export function readConfigFile(path: string): Record<string, unknown> {
   try {
     const parsed: unknown = JSON.parse(readFileSync(path, "utf8"));
-    if (typeof parsed === "object" && parsed !== null && !Array.isArray(parsed)) return { ...parsed };
+    if (typeof parsed === "object" && parsed !== null && !Array.isArray(parsed))
+      return { ...parsed };
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new BrokerConfigError(`broker configuration ${path} cannot be read: ${reason}`, { cause });
+    throw new BrokerConfigError(`broker configuration ${path} cannot be read: ${reason}`, {
+      cause,
+    });
   }
   throw new BrokerConfigError(`broker configuration ${path}: expected one JSON object`);
 }

@@ -16,7 +16,8 @@ export interface MessageRequest {
 }
 
 /** CONNACK codes of MQTT 3.1.1, table 3.1. */
-export type ConnectVerdict = "accepted" | "identifier-rejected" | "bad-credentials" | "not-authorized";
+export type ConnectVerdict =
+  "accepted" | "identifier-rejected" | "bad-credentials" | "not-authorized";
 
 export interface Policy {
   connect(request: ConnectRequest): ConnectVerdict;

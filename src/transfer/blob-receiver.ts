@@ -118,7 +118,10 @@ export class BlobReceiver {
   }
 }
 
-async function fetchManifest(fetcher: RangeFetcher, { root, sizeBytes }: BlobRef): Promise<Manifest> {
+async function fetchManifest(
+  fetcher: RangeFetcher,
+  { root, sizeBytes }: BlobRef,
+): Promise<Manifest> {
   let manifest: Manifest | undefined;
   const piece: Piece = {
     part: "manifest",

@@ -25,7 +25,13 @@ export class MemoryBlobStore implements BlobStore {
     const { root, sizeBytes } = manifest;
     if (!(await this.has(root))) {
       const leaves = new Set<number>();
-      this.#entries.set(root, { manifest, bytes: bytes.slice(), leaves, complete: true, open: false });
+      this.#entries.set(root, {
+        manifest,
+        bytes: bytes.slice(),
+        leaves,
+        complete: true,
+        open: false,
+      });
     }
     return { root, sizeBytes };
   }
@@ -71,7 +77,8 @@ export class MemoryBlobStore implements BlobStore {
         entry.leaves.add(index);
       },
       async commit() {
-        if (!entry.complete && entry.leaves.size < manifest.leafCount) throw missingLeaves(manifest);
+        if (!entry.complete && entry.leaves.size < manifest.leafCount)
+          throw missingLeaves(manifest);
         entry.complete = true;
         entry.open = false;
       },

@@ -1,14 +1,14 @@
 /** Connections to a real broker by MQTT 3.1.1 over TCP, TLS or WebSocket; the only file that knows mqtt.js. */
 import mqtt from "mqtt";
 import type { IClientOptions, MqttClient } from "mqtt";
-import type { Clock, Timer } from "../base/clock.ts";
-import { ConfigError, TransportError } from "../base/errors.ts";
-import type { Rng } from "../base/rng.ts";
+import type { Timer } from "../base/clock.ts";
+import { TransportError } from "../base/errors.ts";
 import { Backoff } from "./backoff.ts";
 import type { BackoffLimits } from "./backoff.ts";
+import { checkBrokerUrl } from "./mqtt-options.ts";
+import type { MqttOptions } from "./mqtt-options.ts";
 import { StateListeners } from "./state-listeners.ts";
 import { Subscriptions } from "./subscriptions.ts";
-import type { FaultListener } from "./subscriptions.ts";
 import type {
   ConnectOptions,
   MessageHandler,
@@ -18,22 +18,6 @@ import type {
   TransportState,
 } from "./transport.ts";
 
-export interface MqttOptions {
-  /** mqtt://, mqtts://, ws:// or wss://, without credentials. */
-  readonly url: string;
-  readonly username?: string;
-  readonly password?: string;
-  /** PEM texts for mqtts and wss; the system's authorities when absent. */
-  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
-  readonly clock: Clock;
-  readonly rng: Rng;
-  /** Default 1 s to 60 s. */
-  readonly backoff?: BackoffLimits;
-  /** Hears of refused reconnects and failing handlers. */
-  readonly onFault?: FaultListener;
-}
-
-const URL_SCHEMES = ["mqtt:", "mqtts:", "ws:", "wss:"];
 const DEFAULT_BACKOFF: BackoffLimits = { firstMs: 1000, maxMs: 60_000 };
 const DEFAULT_GIVE_UP_MS = 30_000;
 /** How long CONNACK, SUBACK and UNSUBACK may take; brokers do lose the latter two under load. */
@@ -49,18 +33,7 @@ const FINAL_CONNACK_CODES = new Set([1, 2, 4, 5]);
 
 /** Connects to the broker at `url`. Throws ConfigError for a url of another scheme or with credentials in it. */
 export function mqttTransportFactory(options: MqttOptions): TransportFactory {
-  const { protocol, username, password, host } = parseUrl(options.url);
-  if (!URL_SCHEMES.includes(protocol)) {
-    throw new ConfigError("broker url has an unknown scheme", {
-      expected: URL_SCHEMES.map((scheme) => `${scheme}//`).join(" "),
-      got: `${protocol}//${host}`,
-    });
-  }
-  if (username !== "" || password !== "") {
-    throw new ConfigError("broker url contains credentials", {
-      hint: "pass username and password apart from the url: urls end up in logs",
-    });
-  }
+  checkBrokerUrl(options.url);
   return {
     async connect(connectOptions) {
       const transport = new MqttTransport(options, connectOptions);
@@ -68,17 +41,6 @@ export function mqttTransportFactory(options: MqttOptions): TransportFactory {
       return transport;
     },
   };
-}
-
-function parseUrl(url: string): URL {
-  try {
-    return new URL(url);
-  } catch {
-    throw new ConfigError("broker url cannot be read", {
-      expected: "for example mqtt://127.0.0.1:1883",
-      hint: "check the scheme, the host and the port",
-    });
-  }
 }
 
 /** The library's own repetition is off: each attempt is a fresh client, so nothing is queued behind our back. */
@@ -294,7 +256,11 @@ class MqttTransport implements Transport {
   }
 
   #error(what: string, details: Record<string, unknown> = {}): TransportError {
-    return new TransportError(what, { ...details, broker: this.#options.url, client: this.clientId });
+    return new TransportError(what, {
+      ...details,
+      broker: this.#options.url,
+      client: this.clientId,
+    });
   }
 }
 

@@ -30,7 +30,9 @@ function client(broker: Broker, clientId: string, clean = true): Promise<Transpo
 }
 
 /** A raw connection; `closed` tells whether the broker has ended it. */
-async function raw(broker: Broker): Promise<{ socket: Socket; bytes: () => Buffer; closed: () => boolean }> {
+async function raw(
+  broker: Broker,
+): Promise<{ socket: Socket; bytes: () => Buffer; closed: () => boolean }> {
   const socket = tcpConnect(broker.port, "127.0.0.1");
   let closed = false;
   const chunks: Buffer[] = [];
@@ -146,7 +148,9 @@ test("a stalled subscriber neither stops other topics nor lets its publisher fil
   stalled.socket.write(Buffer.from([0x82, 6, 0, 1, 0, 1, 116, 0]));
   await eventually("SUBACK", () => stalled.bytes().byteLength >= 9);
   stalled.socket.pause();
-  const [flood, one, two] = await Promise.all(["flood", "one", "two"].map((id) => client(broker, id)));
+  const [flood, one, two] = await Promise.all(
+    ["flood", "one", "two"].map((id) => client(broker, id)),
+  );
   assert.ok(flood && one && two);
   const payload = new Uint8Array(200 * 1024);
   let accepted = 0;
@@ -159,7 +163,8 @@ test("a stalled subscriber neither stops other topics nor lets its publisher fil
   await eventually("the limit", () => broker.stats().unroutedBytes > maxUnroutedBytes);
   let arrivals = 0;
   await two.subscribe("other", () => arrivals++);
-  for (let i = 0; i < 50; i++) await one.publish("other", Uint8Array.of(i), { qos: 1, retain: false });
+  for (let i = 0; i < 50; i++)
+    await one.publish("other", Uint8Array.of(i), { qos: 1, retain: false });
   await eventually("fifty messages elsewhere", () => arrivals === 50, 1000);
   assert.ok(accepted < 500, "the publisher was not slowed down");
   assert.ok(broker.stats().unroutedBytes < maxUnroutedBytes + 512 * 1024);
@@ -179,8 +184,12 @@ test("the queue of an absent session keeps the first messages up to its quota", 
   await eventually("the leave", () => broker.stats().clients === 0);
   const sender = await client(broker, "sender");
   for (let round = 0; round < 2; round++) {
-    for (let i = 0; i < 20; i++) await sender.publish("t", Uint8Array.of(i), { qos: 1, retain: false });
-    await eventually("the drops", () => broker.stats().refused["offline-queue-full"] === 15 * (round + 1));
+    for (let i = 0; i < 20; i++)
+      await sender.publish("t", Uint8Array.of(i), { qos: 1, retain: false });
+    await eventually(
+      "the drops",
+      () => broker.stats().refused["offline-queue-full"] === 15 * (round + 1),
+    );
     const back = await client(broker, "away", false);
     const got: number[] = [];
     await back.subscribe("t", (_, payload) => got.push(payload[0] ?? -1));
@@ -226,7 +235,8 @@ test("mutated packets neither end the broker nor disturb a good client", async (
     const { socket } = await raw(broker);
     socket.end(mutant);
   }
-  for (let i = 0; i < 20; i++) await good.publish("alive", Uint8Array.of(i), { qos: 1, retain: false });
+  for (let i = 0; i < 20; i++)
+    await good.publish("alive", Uint8Array.of(i), { qos: 1, retain: false });
   await eventually("the good client's messages", () => arrivals === 20);
   await eventually("the mutants' leave", () => broker.stats().connections === 1, 8000);
   await good.close();

@@ -73,6 +73,8 @@ test("no source file but topics.ts spells a topic", () => {
   const src = fileURLToPath(new URL("../../../src", import.meta.url));
   const spelt = readdirSync(src, { recursive: true, encoding: "utf8" })
     .filter((path) => path.endsWith(".ts") && path !== join("protocol", "topics.ts"))
-    .filter((path) => /["'`]fl\/|\/(announce|epoch|cmd|evt|blk)["'`]/.test(readFileSync(join(src, path), "utf8")));
+    .filter((path) =>
+      /["'`]fl\/|\/(announce|epoch|cmd|evt|blk)["'`]/.test(readFileSync(join(src, path), "utf8")),
+    );
   assert.deepEqual(spelt, []);
 });

@@ -43,11 +43,7 @@ export async function startMosquitto(extraConfig: readonly string[] = []): Promi
   if (path === undefined) throw new Error(mosquittoAbsent);
   const folder = await mkdtemp(join(tmpdir(), "fedspine-mosquitto-"));
   const port = await freePort();
-  const config = [
-    `listener ${port} 127.0.0.1`,
-    ...RECOMMENDED,
-    ...extraConfig,
-  ];
+  const config = [`listener ${port} 127.0.0.1`, ...RECOMMENDED, ...extraConfig];
   const file = join(folder, "mosquitto.conf");
   await writeFile(file, `${config.join("\n")}\n`);
   const child = spawn(path, ["-c", file], { stdio: ["ignore", "ignore", "pipe"] });

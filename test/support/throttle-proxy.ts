@@ -21,8 +21,8 @@ export interface ThrottleProxy {
   close(): Promise<void>;
 }
 
-/** Bytes passed on at once by a limited direction; small, so that the rate is smooth. */
-const PIECE_BYTES = 1024;
+/** A limited direction passes on what takes so long, so that the rate is smooth and timers are not the limit. */
+const PIECE_MS = 5;
 
 export async function startThrottleProxy(options: ProxyOptions): Promise<ThrottleProxy> {
   const sockets = new Set<Socket>();
@@ -80,18 +80,18 @@ function forward(
     from.pipe(to);
     return;
   }
+  const pieceBytes = Math.ceil((bytesPerSecond * PIECE_MS) / 1000);
   let freeAtMs = 0;
   from.on("data", (chunk: Buffer) => {
     from.pause();
     let sentBytes = 0;
     const next = (): void => {
       if (to.destroyed) return;
-      const piece = chunk.subarray(sentBytes, sentBytes + PIECE_BYTES);
+      const piece = chunk.subarray(sentBytes, sentBytes + pieceBytes);
       sentBytes += piece.byteLength;
       count(piece.byteLength);
       to.write(piece);
-      freeAtMs =
-        Math.max(freeAtMs, performance.now()) + (1000 * piece.byteLength) / bytesPerSecond;
+      freeAtMs = Math.max(freeAtMs, performance.now()) + (1000 * piece.byteLength) / bytesPerSecond;
       const then = sentBytes < chunk.byteLength ? next : (): void => void from.resume();
       setTimeout(then, freeAtMs - performance.now());
     };

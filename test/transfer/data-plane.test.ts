@@ -154,10 +154,7 @@ test("two pulls of one blob at once transfer it once", async () => {
   const blob = await pair.coordinatorStore.put(noise(300_000));
   const [a, b] = await settle(
     pair.clock,
-    Promise.all([
-      pair.device.pull({ ...anySize, blob }),
-      pair.device.pull({ ...anySize, blob }),
-    ]),
+    Promise.all([pair.device.pull({ ...anySize, blob }), pair.device.pull({ ...anySize, blob })]),
   );
   assert.equal(a.resumedBytes, 0);
   assert.deepEqual(b, { receivedBytes: 0, resumedBytes: 300_000, wastedBytes: 0 });
@@ -269,6 +266,9 @@ test("from 2 KB/s to 2 MB/s the link is nearly full and its queue stays short", 
     assert.ok(share > leastShare, `${bytesPerSecond} B/s: ${(100 * share).toFixed(0)} % full`);
     const oneRangeMs = (1000 * 16_500) / bytesPerSecond;
     const boundMs = Math.max(2000, 1.1 * oneRangeMs);
-    assert.ok(longestMs > 0 && longestMs < boundMs, `${bytesPerSecond} B/s: ${longestMs} ms behind`);
+    assert.ok(
+      longestMs > 0 && longestMs < boundMs,
+      `${bytesPerSecond} B/s: ${longestMs} ms behind`,
+    );
   }
 });

@@ -1,17 +1,22 @@
 /** The MQTT driver: the common suite over our broker by TCP and WebSocket and over mosquitto, then what is its own. */
 import assert from "node:assert/strict";
-import { createServer } from "node:net";
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { createServer, connect as netConnect } from "node:net";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import { test } from "node:test";
+import { createServer as createTlsServer } from "node:tls";
 import { startBroker } from "../../broker/src/broker.ts";
 import { ConfigError, TransportError } from "../../src/base/errors.ts";
 import type { FedspineError } from "../../src/base/errors.ts";
 import { systemClock } from "../../src/base/clock.ts";
 import { Rng } from "../../src/base/rng.ts";
 import { mqttTransportFactory } from "../../src/transport/mqtt.ts";
-import type { MqttOptions } from "../../src/transport/mqtt.ts";
+import type { MqttOptions } from "../../src/transport/mqtt-options.ts";
 import { eventually } from "../support/eventually.ts";
 import { mosquittoAbsent, mosquittoPath, startMosquitto } from "../support/mosquitto.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 import { startThrottleProxy } from "../support/throttle-proxy.ts";
 import { transportSuite } from "../support/transport-suite.ts";
 import type { TransportUnderTest } from "../support/transport-suite.ts";
@@ -183,3 +188,52 @@ test("a client finds its broker again after the broker was away", async () => {
   await transport.close();
   await second.close();
 });
+
+const noOpenssl =
+  spawnSync("openssl", ["version"]).status === 0 ? false : "openssl is not installed";
+
+test(
+  "TLS with the fleet's own authority works, and without it nothing is sent",
+  { skip: noOpenssl },
+  async (t) => {
+    const [keyPath, certPath] = ["key.pem", "cert.pem"].map((name) =>
+      join(temporaryFolder(t), name),
+    );
+    assert.ok(keyPath !== undefined && certPath !== undefined);
+    const wanted = [
+      "-nodes",
+      "-days",
+      "2",
+      "-subj",
+      "/CN=test",
+      "-addext",
+      "subjectAltName=IP:127.0.0.1",
+    ];
+    const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"];
+    const files = ["-keyout", keyPath, "-out", certPath];
+    const made = spawnSync("openssl", ["req", "-x509", ...curve, ...wanted, ...files]);
+    assert.equal(made.status, 0, made.stderr.toString());
+    const [key, cert] = [readFileSync(keyPath, "utf8"), readFileSync(certPath, "utf8")];
+    const broker = await startBroker({ port: 0 });
+    const door = createTlsServer({ key, cert }, (socket) => {
+      const inner = netConnect(broker.port, "127.0.0.1");
+      socket.on("error", () => inner.destroy());
+      inner.on("error", () => socket.destroy());
+      socket.pipe(inner).pipe(socket);
+    });
+    await new Promise<void>((resolve) => door.listen(0, "127.0.0.1", resolve));
+    t.after(async () => {
+      door.close();
+      await broker.close();
+    });
+    const options = mqttOptions(`mqtts://127.0.0.1:${(door.address() as AddressInfo).port}`);
+    const session = { clientId: "a", clean: true, keepaliveSeconds: 30, giveUpAfterMs: 100 };
+    const trusting = mqttTransportFactory({ ...options, tls: { ca: cert } });
+    const transport = await trusting.connect(session);
+    await transport.publish("t", Uint8Array.of(1), { qos: 1, retain: false });
+    await transport.close();
+    const { published } = broker.stats();
+    await assert.rejects(mqttTransportFactory(options).connect(session), /self-signed certificate/);
+    assert.equal(broker.stats().published, published);
+  },
+);

@@ -42,10 +42,7 @@ test("two filters overlap exactly when some topic matches both", () => {
     }
   }
   const filter = fc
-    .tuple(
-      fc.array(fc.constantFrom("a", "b", "+"), { minLength: 1, maxLength: 3 }),
-      fc.boolean(),
-    )
+    .tuple(fc.array(fc.constantFrom("a", "b", "+"), { minLength: 1, maxLength: 3 }), fc.boolean())
     .map(([parts, open]) => [...parts, ...(open ? ["#"] : [])].join("/"));
   fc.assert(
     fc.property(filter, filter, (a, b) => {
