@@ -1,7 +1,7 @@
 // Matrix products in f32: out[M,N] = alpha * a b (+ out), in three orientations of the operands.
-import { packColumns, packRows, packStripFromColumns, packStripFromRows } from "./pack";
+import { blockedScratchBytes, fewRows, manyRows } from "./blocked-product";
+import { bytes } from "./tile";
 import { rowScratchBytes, rowTimesMatrix, rowTimesTransposed } from "./row-product";
-import { NR, TILE_BYTES, shortTile, tallRows, tallTile } from "./tile";
 
 // Blocking as in Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008).
 // However a result is computed, it is the same chain of multiply-adds over k from 0 up, cut every
@@ -10,30 +10,12 @@ import { NR, TILE_BYTES, shortTile, tallRows, tallTile } from "./tile";
 /** Steps of k in one partial sum: a panel of b this deep takes 8 KiB of the first-level cache. */
 const KC: i32 = 256;
 
-/** Rows of a packed at a time, a multiple of five and of six: 60 KiB. */
-const MC: i32 = 60;
-
-/** Columns of b packed at a time: 128 KiB. */
-const NC: i32 = 128;
-
-/** Below this many columns a packed strip of a is read too seldom to pay for its packing. */
-const PACK_A_COLUMNS: i32 = 32;
-
 /** Up to this many rows an untransposed b is read too seldom to pay for its packing. */
 const FEW_ROWS: i32 = 12;
 
-/** Bytes of scratch that any of the three products needs for sizes up to these; at most 188 KiB. */
+/** Bytes of scratch that any of the three products needs for sizes up to these; at most 189 KiB. */
 export function matmulScratchBytes(M: i32, N: i32, K: i32): i32 {
-  const depth = min(K, KC);
-  const panels = roundUp(min(N, NC), NR) * depth;
-  const strips = min(M, MC) * depth;
-  return TILE_BYTES + max(rowScratchBytes(N), (panels + strips) << 2);
-}
-
-// @ts-ignore: decorator
-@inline
-function roundUp(value: i32, multiple: i32): i32 {
-  return ((value + multiple - 1) / multiple) * multiple;
+  return max(rowScratchBytes(N), blockedScratchBytes(M, N, min(K, KC)));
 }
 
 /** out[M,N] = alpha * a[M,K] b[K,N] (+ out); lda, ldb, ldc are row strides in elements. */
@@ -138,12 +120,6 @@ export function matmulTnF32(
   );
 }
 
-// @ts-ignore: decorator
-@inline
-function bytes(elements: i32): usize {
-  return (<usize>elements) << 2;
-}
-
 /** Any of the three: a moves by `aRow` bytes per row and `aStep` per k, b by `bRow` per stored row. */
 function product(
   out: usize,
@@ -198,181 +174,5 @@ function zeroRows(out: usize, rows: i32, columns: i32, outRow: usize): void {
   for (let row: i32 = 0; row < rows; row++) {
     memory.fill(out, 0, bytes(columns));
     out += outRow;
-  }
-}
-
-/** One block of K with b read where it lies; only columns hanging over the edge are packed. */
-function fewRows(
-  out: usize,
-  a: usize,
-  b: usize,
-  scratch: usize,
-  M: i32,
-  N: i32,
-  depth: i32,
-  aRow: usize,
-  aStep: usize,
-  bRow: usize,
-  outRow: usize,
-  alpha: f32,
-  accumulate: i32,
-): void {
-  const panel = scratch + TILE_BYTES;
-  for (let n: i32 = 0; n < N; n += NR) {
-    const columns = min(NR, N - n);
-    const whole = columns == NR;
-    if (!whole) packColumns(panel, b, depth, bRow, columns);
-    const from = whole ? b : panel;
-    const step = whole ? bRow : bytes(NR);
-    shortTiles(
-      out,
-      a,
-      from,
-      scratch,
-      M,
-      columns,
-      depth,
-      aRow,
-      aStep,
-      step,
-      outRow,
-      alpha,
-      accumulate,
-    );
-    out += bytes(NR);
-    b += bytes(NR);
-  }
-}
-
-/** One block of K with b packed, and a too where its strips are read often enough. */
-function manyRows(
-  out: usize,
-  a: usize,
-  b: usize,
-  scratch: usize,
-  M: i32,
-  N: i32,
-  depth: i32,
-  aRow: usize,
-  aStep: usize,
-  bRow: usize,
-  bTransposed: bool,
-  outRow: usize,
-  alpha: f32,
-  accumulate: i32,
-): void {
-  const panels = scratch + TILE_BYTES;
-  const strips = panels + bytes(roundUp(min(N, NC), NR) * depth);
-  const stripBytes = bytes(tallRows() * depth);
-  for (let n: i32 = 0; n < N; n += NC) {
-    const width = min(NC, N - n);
-    const bFrom = b + <usize>n * (bTransposed ? bRow : 4);
-    packPanels(panels, bFrom, width, depth, bRow, bTransposed);
-    for (let m: i32 = 0; m < M; m += MC) {
-      const height = min(MC, M - m);
-      const aFrom = a + <usize>m * aRow;
-      const tall = N >= PACK_A_COLUMNS ? height / tallRows() : 0;
-      packStrips(strips, aFrom, tall, depth, aRow, aStep);
-      const low = tall * tallRows();
-      const aLow = aFrom + <usize>low * aRow;
-      let to = out + <usize>m * outRow + bytes(n);
-      let panel = panels;
-      for (let j: i32 = 0; j < width; j += NR) {
-        const columns = min(NR, width - j);
-        let tile = to;
-        let strip = strips;
-        for (let i: i32 = 0; i < tall; i++) {
-          tallTile(tile, strip, panel, depth, outRow, columns, alpha, accumulate, scratch);
-          tile += <usize>tallRows() * outRow;
-          strip += stripBytes;
-        }
-        shortTiles(
-          tile,
-          aLow,
-          panel,
-          scratch,
-          height - low,
-          columns,
-          depth,
-          aRow,
-          aStep,
-          bytes(NR),
-          outRow,
-          alpha,
-          accumulate,
-        );
-        to += bytes(NR);
-        panel += bytes(NR * depth);
-      }
-    }
-  }
-}
-
-function packPanels(
-  panels: usize,
-  b: usize,
-  width: i32,
-  depth: i32,
-  bRow: usize,
-  bTransposed: bool,
-): void {
-  for (let j: i32 = 0; j < width; j += NR) {
-    const columns = min(NR, width - j);
-    if (bTransposed) packRows(panels, b + <usize>j * bRow, depth, bRow, columns);
-    else packColumns(panels, b + bytes(j), depth, bRow, columns);
-    panels += bytes(NR * depth);
-  }
-}
-
-function packStrips(
-  strips: usize,
-  a: usize,
-  count: i32,
-  depth: i32,
-  aRow: usize,
-  aStep: usize,
-): void {
-  for (let i: i32 = 0; i < count; i++) {
-    if (aStep == 4) packStripFromRows(strips, a, depth, aRow);
-    else packStripFromColumns(strips, a, depth, aStep);
-    strips += bytes(tallRows() * depth);
-    a += <usize>tallRows() * aRow;
-  }
-}
-
-/** One panel of b against `rows` rows of a, four at a time. */
-function shortTiles(
-  out: usize,
-  a: usize,
-  b: usize,
-  spill: usize,
-  rows: i32,
-  columns: i32,
-  depth: i32,
-  aRow: usize,
-  aStep: usize,
-  bStep: usize,
-  outRow: usize,
-  alpha: f32,
-  accumulate: i32,
-): void {
-  for (let left = rows; left > 0; left -= 4) {
-    shortTile(
-      out,
-      a,
-      b,
-      depth,
-      aRow,
-      aStep,
-      bStep,
-      outRow,
-      min(left, 4),
-      columns,
-      alpha,
-      accumulate,
-      spill,
-    );
-    a += 4 * aRow;
-    out += 4 * outRow;
   }
 }

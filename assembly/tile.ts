@@ -17,6 +17,13 @@ export function tallRows(): i32 {
   return ASC_FEATURE_RELAXED_SIMD ? 6 : 5;
 }
 
+/** Bytes that so many f32 elements take. */
+// @ts-ignore: decorator
+@inline
+export function bytes(elements: i32): usize {
+  return (<usize>elements) << 2;
+}
+
 /**
  * out = alpha * a b (+ out) for a full tall tile of eight columns, of which the first `columns` are
  * stored: a is a packed strip, b a packed panel. `spill` holds a tile that is not stored whole.
