@@ -29,7 +29,7 @@ function unknownKey(
   schema: v.GenericSchema,
 ): ConfigError {
   const keys = path.split(".");
-  const key = keys.at(-1) ?? "";
+  const key = keys.at(-1);
   const known = knownKeys(schema, keys.slice(0, -1), issue.path?.at(-2)?.value);
   const near = closest(key, known);
   return new ConfigError(`${what}: unknown key ${path}`, {
@@ -44,11 +44,11 @@ function knownKeys(schema: v.GenericSchema, path: readonly string[], value: unkn
   const inner = unwrap(here);
   if (!isRecord(inner) || !Array.isArray(inner["options"])) return Object.keys(entriesOf(inner));
   const kind = isRecord(value) ? value["kind"] : undefined;
-  const branches = inner["options"].map(entriesOf);
+  const branches = inner["options"].map((option: unknown) => entriesOf(option));
   const branch = branches.find(
     (entries) => isRecord(entries["kind"]) && entries["kind"]["literal"] === kind,
   );
-  return Object.keys(branch ?? Object.assign({}, ...branches));
+  return branch === undefined ? branches.flatMap(Object.keys) : Object.keys(branch);
 }
 
 /** The schema inside an optional or nullable one. */

@@ -175,8 +175,14 @@ export class Coordinator implements RoundHost {
     const { numSamples } = report;
     const verdict = await inbox.fetch({ device, blob, numSamples, like: model.adapter });
     const { root } = blob;
-    if (verdict.kind === "broken") return this.feed({ kind: "fetch-broken", device, root });
-    if (verdict.kind === "refused") return this.feed({ ...verdict, device, root });
+    if (verdict.kind === "broken") {
+      this.feed({ kind: "fetch-broken", device, root });
+      return;
+    }
+    if (verdict.kind === "refused") {
+      this.feed({ ...verdict, device, root });
+      return;
+    }
     const task = this.#state.tasks.get(device);
     if (task?.status === "fetching" && task.blob.root === root && this.#state.round === round) {
       const { uploadMs } = verdict;

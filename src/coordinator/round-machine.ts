@@ -79,7 +79,7 @@ export function createRoundMachine(
         if (state.phase !== "aggregating" || input.round !== state.round) return [state, []];
         return [{ ...state, phase: "evaluating" }, [{ kind: "evaluate", round: state.round }]];
       case "evaluated":
-        if (state.phase === "measuring" && input.round === 0) return wait(state, 1, 0);
+        if (state.phase === "measuring" && input.round === 0) return wait(state, 1, 1);
         if (state.phase !== "evaluating" || input.round !== state.round) return [state, []];
         return [{ ...state, phase: "saving" }, [{ kind: "save", round: state.round }]];
       case "saved":
@@ -94,11 +94,11 @@ export function createRoundMachine(
     const { round } = state;
     return round >= settings.rounds
       ? finish(state, true, `${round} rounds are done`)
-      : wait(state, round + 1, 0);
+      : wait(state, round + 1, 1);
   }
 
   function wait(state: RoundState, round: number, attempt: number): Step {
-    const tasks = attempt === 0 ? new Map<string, Task>() : state.tasks;
+    const tasks = attempt === 1 ? new Map<string, Task>() : state.tasks;
     const next: RoundState = { ...state, phase: "waiting", round, attempt, tasks };
     return prepend(
       [{ kind: "arm", timer: "join", delayMs: joinTimeoutMs, round, attempt }],
@@ -154,7 +154,7 @@ export function createRoundMachine(
     closed.push({ kind: "tell", event: { kind: "round-short", round, attempt, updates, needed } });
     const reason = `round ${round}: ${updates} of ${needed} needed updates after ${maxAttempts} attempts`;
     const ended = { ...state, tasks };
-    const isLast = attempt + 1 >= maxAttempts;
+    const isLast = attempt >= maxAttempts;
     return prepend(closed, isLast ? finish(ended, false, reason) : wait(ended, round, attempt + 1));
   }
 

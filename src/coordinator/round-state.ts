@@ -41,6 +41,7 @@ export interface RoundState {
   readonly phase: RoundPhase;
   /** The round under way; before the first one, the last round that is done. */
   readonly round: number;
+  /** Counts from 1 in each round. */
   readonly attempt: number;
   readonly present: ReadonlySet<string>;
   /** The devices asked in this round, those of earlier attempts with an update included. */

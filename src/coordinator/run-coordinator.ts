@@ -209,7 +209,7 @@ function expectTaskFits(
     kind: "train" as const,
     run,
     round: 1,
-    attempt: 0,
+    attempt: 1,
     base: { files },
     adapter,
     deadlineMs: config.roundTimeoutMs,

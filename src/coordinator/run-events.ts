@@ -8,7 +8,7 @@ export interface Evaluation {
   readonly macroF1: number;
 }
 
-/** One thing that happened; also one line of events.jsonl. Rounds count from 1, round 0 is the state before training. */
+/** One thing that happened; also one line of events.jsonl. Rounds and attempts count from 1; round 0 is the state before training. */
 export type RunEvent =
   | {
       kind: "run-started";

@@ -84,7 +84,10 @@ export class BaseCache {
 
   async #place(root: string, path: string): Promise<void> {
     const { store, pathOf } = this.#options;
-    if (pathOf === null) return writeFileSync(path, await store.readAll(root));
+    if (pathOf === null) {
+      writeFileSync(path, await store.readAll(root));
+      return;
+    }
     try {
       linkSync(pathOf(root), path);
     } catch {

@@ -1,5 +1,6 @@
 /** Makes this machine seem slower, for emulations: after each piece of work it rests in proportion. */
 import type { Clock } from "../base/clock.ts";
+import { pause } from "./pause.ts";
 
 export class Pace {
   readonly #clock: Clock;
@@ -14,9 +15,9 @@ export class Pace {
   }
 
   /** Rests for what the work since the last rest calls for; at full speed it only lets messages through. */
-  async rest(): Promise<void> {
+  async rest(signal: AbortSignal): Promise<void> {
     const workedMs = this.#clock.nowMs() - this.#resumedMs;
-    await this.#clock.sleep(workedMs * (1 / this.#speed - 1));
+    await pause(this.#clock, workedMs * (1 / this.#speed - 1), signal);
     this.#resumedMs = this.#clock.nowMs();
   }
 }

@@ -71,6 +71,7 @@ export async function runDevice(config: DeviceConfig, deps: DeviceDeps): Promise
     maxBaseBytes,
     maxAdapterBytes,
     speed,
+    onProgress: (round, progress) => deps.onEvent({ kind: "step", round, ...progress }),
   });
   const agent = new Agent({
     ...{ topics, device, staysAfterRun, clock, store, memory, workshop },

@@ -8,6 +8,7 @@ import type { FinishedWork } from "./agent-machine.ts";
 import { BaseCache } from "./base-cache.ts";
 import type { LocalTrainer } from "./local-trainer.ts";
 import { Pace } from "./pace.ts";
+import { pause } from "./pause.ts";
 
 export interface WorkshopOptions {
   readonly device: string;
@@ -19,6 +20,7 @@ export interface WorkshopOptions {
   readonly maxBaseBytes: number;
   readonly maxAdapterBytes: number;
   readonly speed: number;
+  readonly onProgress: (round: number, progress: Progress) => void;
 }
 
 /** How far training has come, for heartbeats. */
@@ -33,6 +35,7 @@ const RETRY_MS = 2000;
 
 export class Workshop {
   readonly #options: WorkshopOptions;
+  #last: Promise<unknown> = Promise.resolve();
   #baseFolder = "";
   #preparedFor = "";
   #downloadMs = 0;
@@ -44,7 +47,31 @@ export class Workshop {
   }
 
   /** Makes the base available. Repeats broken transfers until `signal` is aborted. */
-  async getBase(task: TrainTask, signal: AbortSignal): Promise<void> {
+  getBase(task: TrainTask, signal: AbortSignal): Promise<void> {
+    return this.#inTurn(signal, () => this.#getBase(task, signal));
+  }
+
+  /** Makes the adapter available and removes every blob that nobody needs any more. */
+  getAdapter(task: TrainTask, signal: AbortSignal): Promise<void> {
+    return this.#inTurn(signal, () => this.#getAdapter(task, signal));
+  }
+
+  /** Trains and stores the update. Rejects when the trainer does or gives a loss that is not a number. */
+  train(task: TrainTask, key: string, signal: AbortSignal): Promise<FinishedWork> {
+    return this.#inTurn(signal, () => this.#train(task, key, signal));
+  }
+
+  /** Work that was aborted may take a moment to end; the next piece of work starts only then. */
+  #inTurn<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(() => {
+      signal.throwIfAborted();
+      return work();
+    });
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+
+  async #getBase(task: TrainTask, signal: AbortSignal): Promise<void> {
     this.#downloadMs = 0;
     this.#bytesDown = 0;
     this.progress = { step: 0, numSteps: task.plan.steps, loss: null };
@@ -55,8 +82,7 @@ export class Workshop {
     });
   }
 
-  /** Makes the adapter available and removes every blob that nobody needs any more. */
-  async getAdapter({ adapter }: TrainTask, signal: AbortSignal): Promise<void> {
+  async #getAdapter({ adapter }: TrainTask, signal: AbortSignal): Promise<void> {
     const { store, bases, maxAdapterBytes } = this.#options;
     if (adapter !== null) await this.#timed(() => this.#pull(adapter, maxAdapterBytes, signal));
     const needed = new Set([...bases.roots(), adapter?.root]);
@@ -65,9 +91,8 @@ export class Workshop {
     }
   }
 
-  /** Trains and stores the update. Rejects when the trainer does or gives a loss that is not a number. */
-  async train(task: TrainTask, key: string, signal: AbortSignal): Promise<FinishedWork> {
-    const { store, clock, trainer, speed } = this.#options;
+  async #train(task: TrainTask, key: string, signal: AbortSignal): Promise<FinishedWork> {
+    const { store, clock, trainer, speed, onProgress } = this.#options;
     const { plan } = task;
     const startMs = clock.nowMs();
     await this.#prepare(plan.labels);
@@ -75,7 +100,8 @@ export class Workshop {
     const pace = new Pace(clock, speed);
     const onStep = async (step: number, loss: number): Promise<void> => {
       this.progress = { step, numSteps: plan.steps, loss: Number.isFinite(loss) ? loss : null };
-      await pace.rest();
+      onProgress(task.round, this.progress);
+      await pace.rest(signal);
     };
     const { update, report } = await trainer.train(plan, adapter, onStep, signal);
     if (!Number.isFinite(report.lossFirst) || !Number.isFinite(report.lossLast)) {
@@ -110,14 +136,14 @@ export class Workshop {
       });
     }
     for (;;) {
+      signal.throwIfAborted();
       try {
         const { receivedBytes } = await plane.pull({ device, blob, maxBytes, signal });
         this.#bytesDown += receivedBytes;
         return;
       } catch (error) {
-        if (signal.aborted || !(error instanceof TransportError)) throw error;
-        await clock.sleep(RETRY_MS);
-        if (signal.aborted) throw error;
+        if (!(error instanceof TransportError)) throw error;
+        await pause(clock, RETRY_MS, signal);
       }
     }
   }

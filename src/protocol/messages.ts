@@ -73,7 +73,7 @@ const taskSchema = v.object({
   /** Names the run across restarts of its coordinator, so that work of another run is never offered in this one. */
   run: name,
   round: positive,
-  attempt: count,
+  attempt: positive,
   base: v.object({
     files: v.pipe(
       v.array(v.object({ name: fileName, ...blobRef.entries })),
@@ -132,8 +132,8 @@ const deviceKinds = {
     numSteps: count,
     loss: v.nullable(finite),
   }),
-  offer: v.object({ round: positive, attempt: count, ...blobRef.entries, report: reportSchema }),
-  failed: v.object({ round: positive, attempt: count, reason: shortText }),
+  offer: v.object({ round: positive, attempt: positive, ...blobRef.entries, report: reportSchema }),
+  failed: v.object({ round: positive, attempt: positive, reason: shortText }),
   bye: v.object({ reason: shortText }),
   /** Retained on the presence topic; `online: false` is the will. */
   presence: v.object({ boot: name, online: v.boolean() }),

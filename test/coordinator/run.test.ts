@@ -13,6 +13,7 @@ import { loraStack } from "../../src/strategies/aggregation/lora-stack.ts";
 import { LAYERS, denseProduct, moduleNamed, relativeDistance } from "../support/adapters.ts";
 import { fakeUpdate } from "../support/fake-trainer.ts";
 import { Fleet, type RunningCoordinator } from "../support/fleet.ts";
+import { must } from "../support/must.ts";
 
 const SCALE = 2;
 
@@ -86,14 +87,14 @@ test("a run trains the mean of its devices, fetches the base once, and dismisses
     assert.equal(trainer.begun, 2);
     assert.equal(trainer.prepared.length, 1);
     assert.equal(
-      readFileSync(join(trainer.prepared[0]!, "model.safetensors"), "utf8"),
+      readFileSync(join(must(trainer.prepared[0]), "model.safetensors"), "utf8"),
       "weights of the base",
     );
   }
   assert.deepEqual(summary.before, { accuracy: 0.5, loss: 1, macroF1: 0.4 });
-  const drill = summary.devices.find(({ id }) => id === "drill");
-  assert.deepEqual([drill?.rounds, drill?.steps, drill?.numSamples], [2, 10, 70]);
-  assert.ok(drill!.trainMs >= 1000 && drill!.bytesUp > 1000 && drill!.bytesDown > 1000);
+  const drill = must(summary.devices.find(({ id }) => id === "drill"));
+  assert.deepEqual([drill.rounds, drill.steps, drill.numSamples], [2, 10, 70]);
+  assert.ok(drill.trainMs >= 1000 && drill.bytesUp > 1000 && drill.bytesDown > 1000);
   assert.deepEqual(summary.dropped, {});
   const kinds = fleet.log().map(({ kind }) => kind);
   for (const kind of [
@@ -120,6 +121,8 @@ test("a straggler does not hold up a round beyond its deadline, and is told to s
   assert.ok(fleet.clock.nowMs() - startMs < 25_000);
   assert.ok(slow.events.some((event) => event.kind === "working" && event.phase === "idle"));
   assert.equal(summary.devices.find(({ id }) => id === "slow")?.rounds, 0);
+  assert.equal(slow.trainer.begun, 2);
+  assert.equal(slow.trainer.hasOverlapped, false, "new work waits until the aborted one has ended");
   expectClose(savedAdapter(fleet, 2), expectedAdapter({ a: 10, b: 10 }, 2));
 });
 
@@ -464,10 +467,8 @@ test("a slow machine and a slow link take their time, and count the same", async
   );
   const summary = await fleet.end(coordinator);
   assert.equal(summary.ok, true);
-  const [quick, slow] = ["quick", "slow"].map((id) =>
-    summary.devices.find((device) => device.id === id)!,
-  );
-  const ratio = slow!.trainMs / quick!.trainMs;
+  const of = (id: string) => must(summary.devices.find((device) => device.id === id));
+  const ratio = of("slow").trainMs / of("quick").trainMs;
   assert.ok(ratio > 3 && ratio < 5, `a quarter of the speed took ${ratio} times as long`);
-  assert.ok(slow!.uploadMs > 3 * quick!.uploadMs);
+  assert.ok(of("slow").uploadMs > 3 * of("quick").uploadMs);
 });

@@ -51,7 +51,7 @@ class Agent {
   }
 }
 
-const inRound = (round: number, attempt = 0): TrainTask => ({ ...TASK, round, attempt });
+const inRound = (round: number, attempt = 1): TrainTask => ({ ...TASK, round, attempt });
 const workOf = (task: TrainTask, root = `update-${task.round}`): FinishedWork => {
   return { key: workKey(task), blob: { root, sizeBytes: 10 }, report: REPORT };
 };
@@ -84,15 +84,15 @@ test("a repeated command, a new attempt and a new incarnation do not disturb the
   const agent = new Agent().command(TASK).news("base-ready").news("adapter-ready");
   const { serial } = agent.state;
   assert.deepEqual(agent.command(TASK).kinds(), ["watch-deadline"]);
-  assert.deepEqual(agent.command(inRound(1, 1)).kinds(), ["watch-deadline"]);
-  assert.deepEqual(agent.command(inRound(1, 1), 2).kinds(), ["watch-deadline"]);
+  assert.deepEqual(agent.command(inRound(1, 2)).kinds(), ["watch-deadline"]);
+  assert.deepEqual(agent.command(inRound(1, 2), 2).kinds(), ["watch-deadline"]);
   assert.equal(agent.state.phase, "training");
   assert.equal(agent.state.serial, serial);
-  assert.equal(agent.trained(workOf(TASK)).effects.at(-1)?.kind, "offer");
+  assert.equal(agent.trained(workOf(TASK)).kinds().at(-1), "offer");
   assert.deepEqual(agent.effects.at(-1), {
     kind: "offer",
     round: 1,
-    attempt: 1,
+    attempt: 2,
     finished: workOf(TASK),
   });
 });
@@ -119,7 +119,7 @@ test("finished work is offered again after a restart, a lost answer or a restart
   const agent = new Agent(workOf(TASK)).command(TASK);
   assert.deepEqual(agent.kinds(), ["watch-deadline", "offer"]);
   agent.feed({ kind: "accepted", root: "update-1" });
-  assert.deepEqual(agent.command(inRound(1, 1)).kinds(), ["watch-deadline", "offer"]);
+  assert.deepEqual(agent.command(inRound(1, 2)).kinds(), ["watch-deadline", "offer"]);
 });
 
 test("finished work of an earlier round or of another run is thrown away when new work begins", () => {
@@ -132,11 +132,11 @@ test("finished work of an earlier round or of another run is thrown away when ne
 test("a failure is reported until it is heard, and the same attempt is not tried again", () => {
   const agent = new Agent().command(TASK).broke("out of memory");
   assert.deepEqual(agent.effects, [
-    { kind: "fail", round: 1, attempt: 0, reason: "out of memory" },
+    { kind: "fail", round: 1, attempt: 1, reason: "out of memory" },
   ]);
   assert.deepEqual(agent.feed({ kind: "beat" }).kinds(), ["heartbeat", "fail"]);
   assert.deepEqual(agent.command(TASK).kinds(), ["fail"]);
-  assert.deepEqual(agent.command(inRound(1, 1)).kinds(), ["watch-deadline", "get-base"]);
+  assert.deepEqual(agent.command(inRound(1, 2)).kinds(), ["watch-deadline", "get-base"]);
 });
 
 test("a refusal of the update itself is a failure, a late one is not", () => {
@@ -175,7 +175,7 @@ test("the end of the run ends the agent, the end of a run it took no part in doe
   assert.deepEqual(new Agent().feed({ kind: "epoch", epoch: 7, status: "ended" }).effects, []);
 });
 
-const tasks = [inRound(1), inRound(1, 1), inRound(2), { ...inRound(1), run: "run-00002" }];
+const tasks = [inRound(1), inRound(1, 2), inRound(2), { ...inRound(1), run: "run-00002" }];
 type Move = (state: AgentState) => AgentInput;
 const slip = fc.constantFrom(0, 0, 0, 0, -1);
 const anyMove: fc.Arbitrary<Move> = fc.oneof(
@@ -282,7 +282,7 @@ test("whatever happens, one work at a time goes on, only what was trained is off
           feed({ kind: "adapter-ready", serial: agent.state.serial });
         if (agent.state.phase === "training")
           feed({ kind: "trained", serial: agent.state.serial, finished: workOf(task) });
-        assert.equal(agent.effects.at(-1)?.kind, "offer");
+        assert.equal(agent.kinds().at(-1), "offer");
         assert.equal(agent.state.finished?.key, workKey(task));
       },
     ),

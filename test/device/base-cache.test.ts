@@ -9,6 +9,7 @@ import { DeviceMemory } from "../../src/device/device-memory.ts";
 import { DiskBlobStore } from "../../src/transfer/disk-blob-store.ts";
 import { REPORT, ROOT } from "../support/messages.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
+import { must } from "../support/must.ts";
 
 /** A source of blobs and a pull from it that counts. */
 async function source(folder: string, maxBytes = 1000) {
@@ -36,7 +37,10 @@ test("a base is laid out by name, fetched once, and takes the disk once", async 
   assert.equal(readFileSync(join(path, "model.bin"), "utf8"), "weights");
   assert.equal(await cache.ensure([...files].reverse(), pull), path);
   assert.equal(pulled.length, 2);
-  assert.equal(statSync(join(path, "model.bin")).ino, statSync(near.pathOf(files[1]!.root)).ino);
+  assert.equal(
+    statSync(join(path, "model.bin")).ino,
+    statSync(near.pathOf(must(files[1]).root)).ino,
+  );
   assert.deepEqual(cache.roots().sort(), files.map(({ root }) => root).sort());
 });
 
@@ -44,7 +48,7 @@ test("a transfer that breaks off leaves no base behind, and the next try goes on
   const { cache, pulled, pull, file } = await source(temporaryFolder(t));
   const files: BaseFiles = [await file("a.json", "a"), await file("b.json", "b")];
   const broken = async (blob: { root: string }): Promise<void> => {
-    if (blob.root === files[1]!.root) throw new Error("link down");
+    if (blob.root === must(files[1]).root) throw new Error("link down");
     await pull(blob);
   };
   await assert.rejects(cache.ensure(files, broken), /link down/);
@@ -59,13 +63,13 @@ test("the base that was used least recently makes way, and one that can never fi
   const [a, b, c] = await Promise.all(
     ["a", "b", "c"].map((letter) => file("w", letter.repeat(10))),
   );
-  const first = await cache.ensure([a!], pull);
-  const second = await cache.ensure([b!], pull);
+  const first = await cache.ensure([must(a)], pull);
+  const second = await cache.ensure([must(b)], pull);
   utimesSync(second, 1, 1);
   utimesSync(first, 2, 2);
-  await cache.ensure([c!], pull);
-  assert.deepEqual(new Set(cache.roots()), new Set([a!.root, c!.root]));
-  assert.equal(await near.has(b!.root), false);
+  await cache.ensure([must(c)], pull);
+  assert.deepEqual(new Set(cache.roots()), new Set([must(a).root, must(c).root]));
+  assert.equal(await near.has(must(b).root), false);
   await assert.rejects(
     async () => cache.ensure([await file("w", "x".repeat(26))], pull),
     /too large/,

@@ -9,6 +9,7 @@ import {
   toTypeAndBody,
 } from "../../src/protocol/messages.ts";
 import { COORDINATOR_MESSAGES, DEVICE_MESSAGES, ROOT, TASK } from "../support/messages.ts";
+import { must } from "../support/must.ts";
 
 /** The message after a trip through JSON, as a control message carries it. */
 function onTheWire(message: Message): { t: string; body: unknown } {
@@ -28,7 +29,7 @@ test("every kind is read as it was sent, and only by the side that it is for", (
 
 test("unknown fields are ignored, unknown kinds refused, inherited names included", () => {
   const [hello] = DEVICE_MESSAGES;
-  const { t, body } = onTheWire(hello!);
+  const { t, body } = onTheWire(must(hello));
   const extended = readDeviceMessage({ t, body: { ...(body as object), colour: "red" } });
   assert.deepEqual(extended, { ok: true, value: hello });
   for (const kind of ["dance", "constructor", "__proto__", "toString"]) {

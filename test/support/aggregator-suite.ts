@@ -12,6 +12,7 @@ import {
   randomUpdate,
   relativeDistance,
 } from "./adapters.ts";
+import { must } from "./must.ts";
 
 /** float32 factors of a product of a few terms. */
 const CLOSE = 1e-5;
@@ -83,7 +84,7 @@ export function aggregatorSuite(aggregator: Aggregator): void {
     "a factor of another layer size": (update) => {
       const [first, ...rest] = update.modules;
       const other = randomUpdate(Rng.fromSeed(1), "x", RANK).modules[1];
-      return { ...update, modules: [{ ...first!, a: other!.a }, ...rest] };
+      return { ...update, modules: [{ ...must(first), a: must(other).a }, ...rest] };
     },
     "a missing layer": (update) => ({ ...update, modules: update.modules.slice(1) }),
     "a missing head": (update) => ({ ...update, heads: new Map() }),

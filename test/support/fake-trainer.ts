@@ -37,6 +37,9 @@ export class FakeTrainer implements LocalTrainer {
   begun = 0;
   /** Set when the process is to be thought dead: training then stands still for ever. */
   isHalted = false;
+  /** Set when training was asked for while other training went on. */
+  hasOverlapped = false;
+  #isBusy = false;
 
   constructor(options: Partial<FakeTrainerOptions> & { deviceId: string; clock: Clock }) {
     this.#options = { stepMs: 100, numSamples: 10, misbehaviour: "none", ...options };
@@ -53,8 +56,23 @@ export class FakeTrainer implements LocalTrainer {
     onStep: (step: number, loss: number) => Promise<void>,
     signal: AbortSignal,
   ): Promise<TrainedUpdate> {
-    const { clock, stepMs, numSamples, misbehaviour, deviceId } = this.#options;
     this.begun++;
+    this.hasOverlapped ||= this.#isBusy;
+    this.#isBusy = true;
+    try {
+      return await this.#work(plan, adapter, onStep, signal);
+    } finally {
+      this.#isBusy = false;
+    }
+  }
+
+  async #work(
+    plan: TrainPlan,
+    adapter: Uint8Array | null,
+    onStep: (step: number, loss: number) => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<TrainedUpdate> {
+    const { clock, stepMs, numSamples, misbehaviour, deviceId } = this.#options;
     for (let step = 1; step <= plan.steps; step++) {
       await clock.sleep(stepMs);
       signal.throwIfAborted();

@@ -6,7 +6,8 @@ export function weightedMean(terms: readonly { array: HostArray; weight: number 
   const shape = terms[0]?.array.shape ?? [];
   const sums = new Float64Array(terms[0]?.array.data.length ?? 0);
   for (const { array, weight } of terms) {
-    for (let i = 0; i < sums.length; i++) sums[i]! += weight * (array.data[i] as number);
+    for (let i = 0; i < sums.length; i++)
+      sums[i] = (sums[i] as number) + weight * (array.data[i] as number);
   }
   return hostArray(shape, Float32Array.from(sums));
 }

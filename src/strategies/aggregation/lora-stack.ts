@@ -100,7 +100,7 @@ function ownerShares(
   for (const { module, weight } of terms) {
     const part = owned(module);
     if (part === undefined) shares.forEach((share, i) => (shares[i] = share + weight));
-    else for (const index of part.indices) shares[index]! += weight;
+    else for (const index of part.indices) shares[index] = (shares[index] as number) + weight;
   }
   return shares;
 }
