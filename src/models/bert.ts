@@ -15,8 +15,7 @@ export const bert: ModelFamily = {
   defaultTargets: ["query", "value"],
 
   architecture(config) {
-    const positions = config.choice("position_embedding_type", ["absolute"], "absolute");
-    if (positions !== "absolute") config.refuse("position_embedding_type", "only absolute");
+    config.choice("position_embedding_type", ["absolute"], "absolute");
     if (config.boolean("is_decoder", false)) config.refuse("is_decoder", "encoders only");
     const width = config.int("hidden_size");
     const numHeads = config.int("num_attention_heads");

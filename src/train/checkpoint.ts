@@ -64,10 +64,11 @@ export function readCheckpoint(
     });
   }
   for (const [key, value] of Object.entries(settings)) {
-    const before = JSON.stringify(stored.settings[key]);
+    const before =
+      key in stored.settings ? JSON.stringify(stored.settings[key]) : "no such setting";
     if (before === JSON.stringify(value)) continue;
     throw new CheckpointError(`${folder}: the checkpoint was made with another ${key}`, {
-      expected: before ?? "no such setting",
+      expected: before,
       got: JSON.stringify(value),
       hint: "continue with the same settings",
     });

@@ -1,6 +1,6 @@
 /** One model's optimisation, step by step: gradients, accumulation, clipping, rate, update. */
 import { Tape } from "../autograd/tape.ts";
-import { FedspineError } from "../base/errors.ts";
+import { ExitCode, FedspineError } from "../base/errors.ts";
 import type { NamedArrays } from "../base/arrays.ts";
 import { Rng } from "../base/rng.ts";
 import type { Engine } from "../tensor/engine.ts";
@@ -93,11 +93,15 @@ export class Trainer {
     loss /= microBatches.length;
     const gradientNorm = this.#gradientNorm();
     if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
-      throw new FedspineError(`training diverged at step ${stepIndex}`, {
-        expected: "a finite loss and gradient",
-        got: `loss ${loss}, gradient norm ${gradientNorm}`,
-        hint: "lower the learning rate, or clip gradients",
-      });
+      throw new FedspineError(
+        `training diverged at step ${stepIndex}`,
+        {
+          expected: "a finite loss and gradient",
+          got: `loss ${loss}, gradient norm ${gradientNorm}`,
+          hint: "lower the learning rate, or clip gradients",
+        },
+        ExitCode.failed,
+      );
     }
     const { clipNorm, schedule } = this.#config;
     const gradientScale = clipNorm === null ? 1 : Math.min(1, clipNorm / (gradientNorm + 1e-6));

@@ -64,8 +64,8 @@ interface LlamaGradients {
   }[];
 }
 
-function readJson<T>(folder: string, file: string): T {
-  return JSON.parse(readFileSync(join(folder, file), "utf8")) as T;
+function readJson(folder: string, file: string): unknown {
+  return JSON.parse(readFileSync(join(folder, file), "utf8"));
 }
 
 /** Everything a forward pass shows: the captured hidden states, the pooled vector, the logits. */
@@ -115,7 +115,7 @@ for (const { variant } of runnableVariants().filter((loaded) => loaded.variant !
     skip: noBert,
   }, () => {
     const model = loadModel(Engine.create({ kernels: variant }), bertFolder);
-    const { cases } = readJson<BertReference>(bertFolder, "reference.json");
+    const { cases } = readJson(bertFolder, "reference.json") as BertReference;
     assert.equal(cases.length, 3);
     for (const [i, want] of cases.entries()) {
       const { hidden, pooled, logits } = classify(model, want.input_ids);
@@ -131,7 +131,7 @@ for (const { variant } of runnableVariants().filter((loaded) => loaded.variant !
 
   test(`bert-tiny gives the reference's losses and gradients (${variant})`, { skip: noBert }, () => {
     const model = loadModel(Engine.create({ kernels: variant }), bertFolder);
-    const { cases, gradient } = readJson<BertReference>(bertFolder, "reference.json");
+    const { cases, gradient } = readJson(bertFolder, "reference.json") as BertReference;
     for (const { input_ids: ids, cross_entropy_label1: want } of cases) {
       const targets = { kind: "classes", labels: [1] } as const;
       const { loss } = lossAndGradients(model, padBatch([{ ids }], 0), targets);
@@ -155,7 +155,7 @@ for (const { variant } of runnableVariants().filter((loaded) => loaded.variant !
   }, () => {
     const engine = Engine.create({ kernels: variant });
     const model = loadModel(engine, llamaFolder);
-    const { cases } = readJson<LlamaReference>(llamaFolder, "reference.json");
+    const { cases } = readJson(llamaFolder, "reference.json") as LlamaReference;
     assert.equal(cases.length, 3);
     for (const [i, want] of cases.entries()) {
       engine.step(() => {
@@ -184,7 +184,7 @@ for (const { variant } of runnableVariants().filter((loaded) => loaded.variant !
     skip: noLlama,
   }, () => {
     const model = loadModel(Engine.create({ kernels: variant }), llamaFolder);
-    const { cases } = readJson<LlamaGradients>(llamaFolder, "reference_grad.json");
+    const { cases } = readJson(llamaFolder, "reference_grad.json") as LlamaGradients;
     assert.equal(cases.length, 3);
     for (const want of cases) {
       const batch = padBatch([{ ids: want.input_ids }], 0);
@@ -198,7 +198,7 @@ for (const { variant } of runnableVariants().filter((loaded) => loaded.variant !
     skip: noLlama,
   }, () => {
     const model = loadModel(Engine.create({ kernels: variant }), llamaFolder);
-    const want = readJson<LlamaReference>(llamaFolder, "reference.json");
+    const want = readJson(llamaFolder, "reference.json") as LlamaReference;
     const [start, ...rest] = want.greedy_ids_from_BOS;
     const ids = [
       ...generate(model, [start as number], {
