@@ -1,6 +1,6 @@
 /** Starts aedes behind TCP and WebSocket listeners with bounds on everything that a client can make it hold. */
 import { Aedes } from "aedes";
-import type { AuthenticateError, Client, Connection, ConnectPacket } from "aedes";
+import type { Client, Connection, ConnectPacket } from "aedes";
 import type { EventEmitter } from "node:events";
 import type { Duplex } from "node:stream";
 import { parseConfig } from "./config.ts";
@@ -114,7 +114,7 @@ class BrokerCore {
         }
         this.#count(verdict);
         const returnCode = CONNACK_CODES[verdict];
-        done(Object.assign(new Error(verdict), { returnCode }) as AuthenticateError, false);
+        done(Object.assign(new Error(verdict), { returnCode }), false);
       },
       authorizePublish: (client, packet, done) => {
         if (client !== null) {

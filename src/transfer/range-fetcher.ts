@@ -59,8 +59,8 @@ export class RangeFetcher {
   /** When a loss last shrank the window; requests older than that belong to the same loss. */
   #lossAtMs = -Infinity;
   #idle: Timer | undefined;
-  #settle: { resolve: () => void; reject: (error: unknown) => void } | undefined;
-  #aborted: { readonly error: unknown } | undefined;
+  #settle: { resolve: () => void; reject: (error: Error) => void } | undefined;
+  #aborted: { readonly error: Error } | undefined;
   #receivedBytes = 0;
   #wastedBytes = 0;
 
@@ -90,7 +90,7 @@ export class RangeFetcher {
   }
 
   /** Ends this fetch and any later one; what was accepted stays accepted. */
-  abort(error: unknown): void {
+  abort(error: Error): void {
     this.#aborted ??= { error };
     this.#finish();
     this.#settle?.reject(error);
@@ -143,8 +143,10 @@ export class RangeFetcher {
         open.receivedBytes = 0;
       }
       this.#pump();
-    } catch (error) {
-      this.abort(error);
+    } catch (cause) {
+      const { root } = this.#options;
+      const failure = new TransportError("a part of the blob cannot be kept", { cause, root });
+      this.abort(cause instanceof Error ? cause : failure);
     }
   }
 

@@ -184,12 +184,12 @@ class MqttTransport implements Transport {
   }
 
   async #reconnect(): Promise<void> {
-    for (;;) {
-      await this.#sleep(this.#backoff.nextMs());
-      if (this.#closed) return;
+    await this.#sleep(this.#backoff.nextMs());
+    while (!this.#closed) {
       const failure = await this.#dial();
-      if (failure === undefined || this.#closed) return;
+      if (failure === undefined) return;
       this.#options.onFault?.(failure);
+      await this.#sleep(this.#backoff.nextMs());
     }
   }
 
@@ -225,6 +225,7 @@ class MqttTransport implements Transport {
   }
 
   #sleep(durationMs: number): Promise<void> {
+    if (this.#closed) return Promise.resolve();
     return new Promise((resolve) => {
       this.#pause = { timer: this.#options.clock.after(durationMs, resolve), end: resolve };
     });

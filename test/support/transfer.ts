@@ -95,10 +95,10 @@ async function moveOn<T>(
   stepMs: number,
   yieldTurn: () => Promise<unknown>,
 ): Promise<T> {
-  let settled = false;
-  const watched = promise.finally(() => (settled = true));
+  const state = { settled: false };
+  const watched = promise.finally(() => (state.settled = true));
   watched.catch(() => {});
-  while (!settled) {
+  while (!state.settled) {
     await yieldTurn();
     clock.advance(stepMs);
   }

@@ -214,7 +214,9 @@ export function transportSuite(
     const clientId = freshId();
     const first = await connect({ clientId });
     let closing: Promise<void> | undefined;
-    first.onState(() => (closing ??= first.close()));
+    first.onState(() => {
+      closing ??= first.close();
+    });
     const second = await connect({ clientId });
     await eventually("the displacement", () => closing !== undefined);
     await closing;
