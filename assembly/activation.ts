@@ -10,7 +10,9 @@ import { loadLanes, storeLanes } from "./lanes";
 import { madd } from "./simd";
 
 // gelu in its tanh form is x sigmoid(z) with z = 2 sqrt(2 / pi) (x + 0.044715 x^3).
-const GELU_TANH: usize = memory.data<f32>([1.5957691216057308, 0.07135481627260025, 0.21406444881780074]);
+const GELU_TANH: usize = memory.data<f32>([
+  1.5957691216057308, 0.07135481627260025, 0.21406444881780074,
+]);
 // At these arguments of a gate e^-z is still finite and the derivative within 1e-35 of its limit.
 const SILU_BOUNDS: usize = memory.data<f32>([-87, 87]);
 const GELU_TANH_BOUNDS: usize = memory.data<f32>([-9.9, 9.9]);
@@ -208,7 +210,12 @@ export function siluMulF32(out: usize, gate: usize, up: usize, n: i32): void {
 
 /** dGate[n] = dOut up silu'(gate), dUp[n] = dOut silu(gate) */
 export function siluMulBackwardF32(
-  dGate: usize, dUp: usize, dOut: usize, gate: usize, up: usize, n: i32,
+  dGate: usize,
+  dUp: usize,
+  dOut: usize,
+  gate: usize,
+  up: usize,
+  n: i32,
 ): void {
   let left = n;
   for (; left >= 4; left -= 4) {
@@ -225,7 +232,12 @@ export function siluMulBackwardF32(
 // @ts-ignore: decorator
 @inline
 function siluMulGradient(
-  dGate: usize, dUp: usize, dOut: usize, gate: usize, up: usize, count: i32,
+  dGate: usize,
+  dUp: usize,
+  dOut: usize,
+  gate: usize,
+  up: usize,
+  count: i32,
 ): void {
   const d = loadLanes(dOut, count);
   const u = loadLanes(up, count);

@@ -26,8 +26,20 @@ function scoreBytes(T: i32): i32 {
  * and probs. `causal` keeps from each token those behind it. scratch: attentionScratchBytes(T, D).
  */
 export function attentionF32(
-  out: usize, probs: usize, q: usize, k: usize, v: usize, lengths: usize, scratch: usize,
-  B: i32, T: i32, H: i32, G: i32, D: i32, scale: f32, causal: i32,
+  out: usize,
+  probs: usize,
+  q: usize,
+  k: usize,
+  v: usize,
+  lengths: usize,
+  scratch: usize,
+  B: i32,
+  T: i32,
+  H: i32,
+  G: i32,
+  D: i32,
+  scale: f32,
+  causal: i32,
 ): void {
   const group = H / max<i32>(G, 1);
   const width = H * D;
@@ -45,17 +57,43 @@ export function attentionF32(
         const keys = causal ? row + rows : valid;
         const block = probs + ((<usize>row * T) << 2);
         const offset = (<usize>row * width) << 2;
-        matmulNtF32(block, qHead + offset, k + kvHead, scratch, rows, keys, D, width, kvWidth, T, scale, 0);
+        matmulNtF32(
+          block,
+          qHead + offset,
+          k + kvHead,
+          scratch,
+          rows,
+          keys,
+          D,
+          width,
+          kvWidth,
+          T,
+          scale,
+          0,
+        );
         for (let i: i32 = 0; i < rows; i++) {
           const line = block + ((<usize>i * T) << 2);
           softmaxRow(line, line, causal ? row + i + 1 : keys, T);
         }
-        matmulNnF32(outHead + offset, block, v + kvHead, scratch, rows, D, keys, T, kvWidth, width, 1, 0);
+        matmulNnF32(
+          outHead + offset,
+          block,
+          v + kvHead,
+          scratch,
+          rows,
+          D,
+          keys,
+          T,
+          kvWidth,
+          width,
+          1,
+          0,
+        );
       }
       memory.fill(probs + ((<usize>valid * T) << 2), 0, (<usize>(T - valid) * T) << 2);
       probs += (<usize>T * T) << 2;
     }
-    clearRows(out + (first * width << 2), valid, T, width);
+    clearRows(out + ((first * width) << 2), valid, T, width);
   }
 }
 
@@ -71,8 +109,22 @@ function clearRows(matrix: usize, from: i32, to: i32, width: i32): void {
  * padding become 0. The query heads of a group are added to dK and dV in ascending order.
  */
 export function attentionBackwardF32(
-  dQ: usize, dK: usize, dV: usize, dOut: usize, probs: usize, q: usize, k: usize, v: usize,
-  lengths: usize, scratch: usize, B: i32, T: i32, H: i32, G: i32, D: i32, scale: f32,
+  dQ: usize,
+  dK: usize,
+  dV: usize,
+  dOut: usize,
+  probs: usize,
+  q: usize,
+  k: usize,
+  v: usize,
+  lengths: usize,
+  scratch: usize,
+  B: i32,
+  T: i32,
+  H: i32,
+  G: i32,
+  D: i32,
+  scale: f32,
 ): void {
   const group = H / max<i32>(G, 1);
   const width = H * D;
@@ -86,19 +138,71 @@ export function attentionBackwardF32(
       const kvHead = (first * kvWidth + (h / group) * D) << 2;
       const addTo = h % group;
       // dP = dOut v^T, then in place dS = P (dP - rowsum(dP P)).
-      matmulNtF32(scratch, dOut + head, v + kvHead, packing, valid, valid, D, width, kvWidth, T, 1, 0);
+      matmulNtF32(
+        scratch,
+        dOut + head,
+        v + kvHead,
+        packing,
+        valid,
+        valid,
+        D,
+        width,
+        kvWidth,
+        T,
+        1,
+        0,
+      );
       for (let i: i32 = 0; i < valid; i++) {
         const line = (<usize>i * T) << 2;
         softmaxBackwardRow(scratch + line, scratch + line, probs + line, valid);
       }
-      matmulNnF32(dQ + head, scratch, k + kvHead, packing, valid, D, valid, T, kvWidth, width, scale, 0);
-      matmulTnF32(dK + kvHead, scratch, q + head, packing, valid, D, valid, T, width, kvWidth, scale, addTo);
-      matmulTnF32(dV + kvHead, probs, dOut + head, packing, valid, D, valid, T, width, kvWidth, 1, addTo);
+      matmulNnF32(
+        dQ + head,
+        scratch,
+        k + kvHead,
+        packing,
+        valid,
+        D,
+        valid,
+        T,
+        kvWidth,
+        width,
+        scale,
+        0,
+      );
+      matmulTnF32(
+        dK + kvHead,
+        scratch,
+        q + head,
+        packing,
+        valid,
+        D,
+        valid,
+        T,
+        width,
+        kvWidth,
+        scale,
+        addTo,
+      );
+      matmulTnF32(
+        dV + kvHead,
+        probs,
+        dOut + head,
+        packing,
+        valid,
+        D,
+        valid,
+        T,
+        width,
+        kvWidth,
+        1,
+        addTo,
+      );
       probs += (<usize>T * T) << 2;
     }
-    clearRows(dQ + (first * width << 2), valid, T, width);
-    clearRows(dK + (first * kvWidth << 2), valid, T, kvWidth);
-    clearRows(dV + (first * kvWidth << 2), valid, T, kvWidth);
+    clearRows(dQ + ((first * width) << 2), valid, T, width);
+    clearRows(dK + ((first * kvWidth) << 2), valid, T, kvWidth);
+    clearRows(dV + ((first * kvWidth) << 2), valid, T, kvWidth);
   }
 }
 
@@ -107,22 +211,30 @@ export function attentionBackwardF32(
  * scratch: S floats.
  */
 export function attentionDecodeF32(
-  out: usize, q: usize, keys: usize, values: usize, scratch: usize,
-  S: i32, H: i32, G: i32, D: i32, scale: f32,
+  out: usize,
+  q: usize,
+  keys: usize,
+  values: usize,
+  scratch: usize,
+  S: i32,
+  H: i32,
+  G: i32,
+  D: i32,
+  scale: f32,
 ): void {
   const group = H / max<i32>(G, 1);
-  const headBytes = <usize>D << 2;
+  const headBytes = (<usize>D) << 2;
   const rowBytes = <usize>G * headBytes;
   for (let h: i32 = 0; h < H; h++) {
     const shift = <usize>(h / group) * headBytes;
     for (let s: i32 = 0; s < S; s++) {
       const score = sumLanes(fold2<Dot>(q, keys + shift + <usize>s * rowBytes, D));
-      store<f32>(scratch + (<usize>s << 2), scale * score);
+      store<f32>(scratch + ((<usize>s) << 2), scale * score);
     }
     softmaxRow(scratch, scratch, S, S);
     memory.fill(out, 0, headBytes);
     for (let s: i32 = 0; s < S; s++) {
-      const weight = f32x4.splat(load<f32>(scratch + (<usize>s << 2)));
+      const weight = f32x4.splat(load<f32>(scratch + ((<usize>s) << 2)));
       map2<AddScaled>(out, out, values + shift + <usize>s * rowBytes, D, weight);
     }
     q += headBytes;

@@ -20,11 +20,17 @@ class SumExp extends Adding {
  * labels is i32[rows]; `ignoreIndex` gives loss 0 and lse 0, any other label outside 0 to cols - 1 NaN.
  */
 export function crossEntropyF32(
-  losses: usize, lse: usize, logits: usize, labels: usize, rows: i32, cols: i32, ignoreIndex: i32,
+  losses: usize,
+  lse: usize,
+  logits: usize,
+  labels: usize,
+  rows: i32,
+  cols: i32,
+  ignoreIndex: i32,
 ): void {
-  const bytes = <usize>cols << 2;
+  const bytes = (<usize>cols) << 2;
   for (let r: i32 = 0; r < rows; r++, logits += bytes) {
-    const label = load<i32>(labels + (<usize>r << 2));
+    const label = load<i32>(labels + ((<usize>r) << 2));
     let loss: f64 = 0;
     let total: f64 = 0;
     if (label != ignoreIndex) {
@@ -32,10 +38,12 @@ export function crossEntropyF32(
       const rest = log(<f64>sumLanes(fold1<SumExp>(logits, cols, f32x4.splat(top))));
       total = <f64>top + rest;
       // The maximum cancels before anything is rounded: small losses keep their digits.
-      loss = isClass(label, cols) ? <f64>top - <f64>load<f32>(logits + (<usize>label << 2)) + rest : NaN;
+      loss = isClass(label, cols)
+        ? <f64>top - <f64>load<f32>(logits + ((<usize>label) << 2)) + rest
+        : NaN;
     }
-    store<f32>(losses + (<usize>r << 2), <f32>loss);
-    store<f32>(lse + (<usize>r << 2), <f32>total);
+    store<f32>(losses + ((<usize>r) << 2), <f32>loss);
+    store<f32>(lse + ((<usize>r) << 2), <f32>total);
   }
 }
 
@@ -50,22 +58,28 @@ function isClass(label: i32, cols: i32): bool {
  * become 0, rows of a label that is no class NaN. May work in place.
  */
 export function crossEntropyBackwardF32(
-  dLogits: usize, lse: usize, logits: usize, labels: usize,
-  rows: i32, cols: i32, ignoreIndex: i32, scale: f32,
+  dLogits: usize,
+  lse: usize,
+  logits: usize,
+  labels: usize,
+  rows: i32,
+  cols: i32,
+  ignoreIndex: i32,
+  scale: f32,
 ): void {
-  const bytes = <usize>cols << 2;
+  const bytes = (<usize>cols) << 2;
   for (let r: i32 = 0; r < rows; r++) {
-    const label = load<i32>(labels + (<usize>r << 2));
+    const label = load<i32>(labels + ((<usize>r) << 2));
     if (label == ignoreIndex) {
       memory.fill(dLogits, 0, bytes);
     } else {
-      const total = f32x4.splat(load<f32>(lse + (<usize>r << 2)));
+      const total = f32x4.splat(load<f32>(lse + ((<usize>r) << 2)));
       const factor = f32x4.splat(isClass(label, cols) ? scale : NaN);
       let at: usize = 0;
       for (; at + 16 <= bytes; at += 16) scaledSoftmax(dLogits + at, logits + at, total, factor, 4);
       if (cols & 3) scaledSoftmax(dLogits + at, logits + at, total, factor, cols & 3);
       if (isClass(label, cols)) {
-        const target = dLogits + (<usize>label << 2);
+        const target = dLogits + ((<usize>label) << 2);
         store<f32>(target, load<f32>(target) - scale);
       }
     }

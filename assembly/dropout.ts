@@ -20,7 +20,13 @@ function mix(x: v128): v128 {
  * The mask depends on the 64-bit seed and the index only; applied to dOut the call is its own backward.
  */
 export function dropoutF32(
-  out: usize, inp: usize, n: i32, seedLo: i32, seedHi: i32, threshold: i32, scale: f32,
+  out: usize,
+  inp: usize,
+  n: i32,
+  seedLo: i32,
+  seedHi: i32,
+  threshold: i32,
+  scale: f32,
 ): void {
   const first = mix(i32x4.splat(seedLo));
   const second = mix(v128.xor(first, i32x4.splat(seedHi)));

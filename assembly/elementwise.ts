@@ -16,7 +16,7 @@ class Multiply {
 /** out[n] = value */
 export function fillF32(out: usize, value: f32, n: i32): void {
   const lanes = f32x4.splat(value);
-  const whole = <usize>(n & ~3) << 2;
+  const whole = (<usize>(n & ~3)) << 2;
   let at: usize = 0;
   for (; at < whole; at += 16) v128.store(out + at, lanes);
   if (n & 3) storeLanes(out + at, lanes, n & 3);
@@ -24,7 +24,7 @@ export function fillF32(out: usize, value: f32, n: i32): void {
 
 /** out[n] = inp[n]; the ranges may overlap. */
 export function copyF32(out: usize, inp: usize, n: i32): void {
-  memory.copy(out, inp, <usize>n << 2);
+  memory.copy(out, inp, (<usize>n) << 2);
 }
 
 /** out[n] = a[n] + b[n] */
@@ -49,6 +49,6 @@ export function axpyF32(out: usize, inp: usize, alpha: f32, n: i32): void {
 
 /** out[rows,cols]: every row = row[cols] */
 export function broadcastRowF32(out: usize, row: usize, rows: i32, cols: i32): void {
-  const bytes = <usize>cols << 2;
+  const bytes = (<usize>cols) << 2;
   for (let r: i32 = 0; r < rows; r++, out += bytes) memory.copy(out, row, bytes);
 }

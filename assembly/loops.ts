@@ -13,7 +13,7 @@ import { laneMask, loadLanes, storeLanes } from "./lanes";
 @inline
 export function map1<Op>(out: usize, a: usize, n: i32, k: v128 = f32x4.splat(0)): void {
   const op = changetype<Op>(0);
-  const whole = <usize>(n & ~3) << 2;
+  const whole = (<usize>(n & ~3)) << 2;
   let at: usize = 0;
   for (; at < whole; at += 16) v128.store(out + at, op.of(v128.load(a + at), k));
   const rest = n & 3;
@@ -25,7 +25,7 @@ export function map1<Op>(out: usize, a: usize, n: i32, k: v128 = f32x4.splat(0))
 @inline
 export function map2<Op>(out: usize, a: usize, b: usize, n: i32, k: v128 = f32x4.splat(0)): void {
   const op = changetype<Op>(0);
-  const whole = <usize>(n & ~3) << 2;
+  const whole = (<usize>(n & ~3)) << 2;
   let at: usize = 0;
   for (; at < whole; at += 16) {
     v128.store(out + at, op.of(v128.load(a + at), v128.load(b + at), k));
@@ -73,7 +73,7 @@ export class Largest {
 @inline
 export function fold1<Op>(a: usize, n: i32, k: v128 = f32x4.splat(0)): v128 {
   const op = changetype<Op>(0);
-  const end = a + (<usize>n << 2);
+  const end = a + ((<usize>n) << 2);
   let s0 = op.start();
   let s1 = s0;
   let s2 = s0;
@@ -95,7 +95,7 @@ export function fold1<Op>(a: usize, n: i32, k: v128 = f32x4.splat(0)): v128 {
 @inline
 export function fold2<Op>(a: usize, b: usize, n: i32, k: v128 = f32x4.splat(0)): v128 {
   const op = changetype<Op>(0);
-  const end = a + (<usize>n << 2);
+  const end = a + ((<usize>n) << 2);
   const toB = b - a;
   let s0 = op.start();
   let s1 = s0;

@@ -10,7 +10,7 @@ import { madd } from "./simd";
 // @ts-ignore: decorator
 @inline
 export function constant(table: usize, i: i32): v128 {
-  return v128.load32_splat(table + (<usize>i << 2));
+  return v128.load32_splat(table + ((<usize>i) << 2));
 }
 
 /** The polynomial of x whose coefficients stand in the table, highest power first (degree 4 to 6). */
@@ -37,7 +37,12 @@ export function clamp(x: v128, bounds: usize): v128 {
 // @ts-ignore: decorator
 @inline
 function oddRatio(
-  x: v128, bounds: usize, numerator: usize, degree: i32, denominator: usize, degreeBelow: i32,
+  x: v128,
+  bounds: usize,
+  numerator: usize,
+  degree: i32,
+  denominator: usize,
+  degreeBelow: i32,
 ): v128 {
   const bounded = clamp(x, bounds);
   const u = f32x4.mul(bounded, bounded);

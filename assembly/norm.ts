@@ -27,10 +27,17 @@ class ScaledProduct {
 
 /** out[rows,cols] = (inp - mean) rstd weight + bias; mean[rows] and rstd[rows] are saved. */
 export function layerNormF32(
-  out: usize, mean: usize, rstd: usize, inp: usize, weight: usize, bias: usize,
-  rows: i32, cols: i32, eps: f32,
+  out: usize,
+  mean: usize,
+  rstd: usize,
+  inp: usize,
+  weight: usize,
+  bias: usize,
+  rows: i32,
+  cols: i32,
+  eps: f32,
 ): void {
-  const bytes = <usize>cols << 2;
+  const bytes = (<usize>cols) << 2;
   const width = <f32>cols;
   for (let r: i32 = 0; r < rows; r++) {
     const center = sumLanes(fold1<Sum>(inp, cols)) / width;
@@ -42,8 +49,8 @@ export function layerNormF32(
     for (; at + 16 <= bytes; at += 16) normalize(out, inp, weight, bias, at, 4, centers, scales);
     const rest = cols & 3;
     if (rest) normalize(out, inp, weight, bias, at, rest, centers, scales);
-    store<f32>(mean + (<usize>r << 2), center);
-    store<f32>(rstd + (<usize>r << 2), scale);
+    store<f32>(mean + ((<usize>r) << 2), center);
+    store<f32>(rstd + ((<usize>r) << 2), scale);
     inp += bytes;
     out += bytes;
   }
@@ -52,8 +59,14 @@ export function layerNormF32(
 // @ts-ignore: decorator
 @inline
 function normalize(
-  out: usize, inp: usize, weight: usize, bias: usize,
-  at: usize, count: i32, centers: v128, scales: v128,
+  out: usize,
+  inp: usize,
+  weight: usize,
+  bias: usize,
+  at: usize,
+  count: i32,
+  centers: v128,
+  scales: v128,
 ): void {
   const x = normalized(loadLanes(inp + at, count), centers, scales);
   storeLanes(out + at, madd(x, loadLanes(weight + at, count), loadLanes(bias + at, count)), count);
@@ -64,13 +77,21 @@ function normalize(
  * dWeight += dOut x' and dBias += dOut over the rows; either pointer may be 0. dInp is overwritten.
  */
 export function layerNormBackwardF32(
-  dInp: usize, dWeight: usize, dBias: usize, dOut: usize,
-  inp: usize, mean: usize, rstd: usize, weight: usize, rows: i32, cols: i32,
+  dInp: usize,
+  dWeight: usize,
+  dBias: usize,
+  dOut: usize,
+  inp: usize,
+  mean: usize,
+  rstd: usize,
+  weight: usize,
+  rows: i32,
+  cols: i32,
 ): void {
-  const bytes = <usize>cols << 2;
+  const bytes = (<usize>cols) << 2;
   for (let r: i32 = 0; r < rows; r++) {
-    const centers = f32x4.splat(load<f32>(mean + (<usize>r << 2)));
-    const scales = f32x4.splat(load<f32>(rstd + (<usize>r << 2)));
+    const centers = f32x4.splat(load<f32>(mean + ((<usize>r) << 2)));
+    const scales = f32x4.splat(load<f32>(rstd + ((<usize>r) << 2)));
     if (dBias) map2<Add>(dBias, dBias, dOut, cols);
     if (dWeight) addNormalized(dWeight, dOut, inp, cols, centers, scales);
     backwardRow(dInp, dOut, inp, weight, cols, centers, scales, true);
@@ -82,14 +103,20 @@ export function layerNormBackwardF32(
 
 /** out[rows,cols] = inp rstd weight with rstd[rows] = 1 / sqrt(mean(inp^2) + eps) saved (arXiv 1910.07467). */
 export function rmsNormF32(
-  out: usize, rstd: usize, inp: usize, weight: usize, rows: i32, cols: i32, eps: f32,
+  out: usize,
+  rstd: usize,
+  inp: usize,
+  weight: usize,
+  rows: i32,
+  cols: i32,
+  eps: f32,
 ): void {
-  const bytes = <usize>cols << 2;
+  const bytes = (<usize>cols) << 2;
   for (let r: i32 = 0; r < rows; r++) {
     const square = sumLanes(fold1<SumSquares>(inp, cols)) / <f32>cols;
     const scale: f32 = 1 / sqrt<f32>(square + eps);
     map2<ScaledProduct>(out, inp, weight, cols, f32x4.splat(scale));
-    store<f32>(rstd + (<usize>r << 2), scale);
+    store<f32>(rstd + ((<usize>r) << 2), scale);
     inp += bytes;
     out += bytes;
   }
@@ -97,13 +124,19 @@ export function rmsNormF32(
 
 /** The backward of layerNormBackwardF32 with mean 0 and without the term mean(g); dWeight may be 0. */
 export function rmsNormBackwardF32(
-  dInp: usize, dWeight: usize, dOut: usize, inp: usize, rstd: usize, weight: usize,
-  rows: i32, cols: i32,
+  dInp: usize,
+  dWeight: usize,
+  dOut: usize,
+  inp: usize,
+  rstd: usize,
+  weight: usize,
+  rows: i32,
+  cols: i32,
 ): void {
-  const bytes = <usize>cols << 2;
+  const bytes = (<usize>cols) << 2;
   const centers = f32x4.splat(0);
   for (let r: i32 = 0; r < rows; r++) {
-    const scales = f32x4.splat(load<f32>(rstd + (<usize>r << 2)));
+    const scales = f32x4.splat(load<f32>(rstd + ((<usize>r) << 2)));
     if (dWeight) addNormalized(dWeight, dOut, inp, cols, centers, scales);
     backwardRow(dInp, dOut, inp, weight, cols, centers, scales, false);
     dInp += bytes;
@@ -120,9 +153,14 @@ function normalized(x: v128, centers: v128, scales: v128): v128 {
 
 /** dWeight[cols] += dOut x' for one row. */
 function addNormalized(
-  dWeight: usize, dOut: usize, inp: usize, cols: i32, centers: v128, scales: v128,
+  dWeight: usize,
+  dOut: usize,
+  inp: usize,
+  cols: i32,
+  centers: v128,
+  scales: v128,
 ): void {
-  const bytes = <usize>cols << 2;
+  const bytes = (<usize>cols) << 2;
   let at: usize = 0;
   for (; at + 16 <= bytes; at += 16) {
     const x = normalized(v128.load(inp + at), centers, scales);
@@ -140,10 +178,16 @@ function addNormalized(
 // @ts-ignore: decorator
 @inline
 function backwardRow(
-  dInp: usize, dOut: usize, inp: usize, weight: usize,
-  cols: i32, centers: v128, scales: v128, centered: bool,
+  dInp: usize,
+  dOut: usize,
+  inp: usize,
+  weight: usize,
+  cols: i32,
+  centers: v128,
+  scales: v128,
+  centered: bool,
 ): void {
-  const bytes = <usize>cols << 2;
+  const bytes = (<usize>cols) << 2;
   const rest = cols & 3;
   let g0 = f32x4.splat(0);
   let g1 = g0;
@@ -181,8 +225,16 @@ function backwardRow(
 // @ts-ignore: decorator
 @inline
 function storeInputGradient(
-  dInp: usize, dOut: usize, inp: usize, weight: usize, at: usize, count: i32,
-  centers: v128, scales: v128, meanG: v128, minusMeanP: v128,
+  dInp: usize,
+  dOut: usize,
+  inp: usize,
+  weight: usize,
+  at: usize,
+  count: i32,
+  centers: v128,
+  scales: v128,
+  meanG: v128,
+  minusMeanP: v128,
 ): void {
   const g = f32x4.mul(loadLanes(dOut + at, count), loadLanes(weight + at, count));
   const x = normalized(loadLanes(inp + at, count), centers, scales);

@@ -9,9 +9,19 @@ import { madd } from "./simd";
  * biasCorrection is 1 - beta^step. The factors are f64, because 1 - 0.999 in f32 is off by 1.3e-5.
  */
 export function adamWF32(
-  param: usize, m: usize, v: usize, grad: usize, n: i32,
-  lr: f64, beta1: f64, beta2: f64, eps: f64, weightDecay: f64,
-  biasCorrection1: f64, biasCorrection2: f64, gradScale: f64,
+  param: usize,
+  m: usize,
+  v: usize,
+  grad: usize,
+  n: i32,
+  lr: f64,
+  beta1: f64,
+  beta2: f64,
+  eps: f64,
+  weightDecay: f64,
+  biasCorrection1: f64,
+  biasCorrection2: f64,
+  gradScale: f64,
 ): void {
   const keep = f32x4.splat(<f32>(1 - lr * weightDecay));
   const gain1 = f32x4.splat(<f32>(1 - beta1));
@@ -22,23 +32,61 @@ export function adamWF32(
   const floor = f32x4.splat(<f32>eps);
   const scale = f32x4.splat(<f32>gradScale);
   for (; n >= 4; n -= 4) {
-    adamWLanes(param, m, v, grad, 4, keep, gain1, decay2, gain2, minusStep, inverseRoot, floor, scale);
+    adamWLanes(
+      param,
+      m,
+      v,
+      grad,
+      4,
+      keep,
+      gain1,
+      decay2,
+      gain2,
+      minusStep,
+      inverseRoot,
+      floor,
+      scale,
+    );
     param += 16;
     m += 16;
     v += 16;
     grad += 16;
   }
   if (n > 0) {
-    adamWLanes(param, m, v, grad, n, keep, gain1, decay2, gain2, minusStep, inverseRoot, floor, scale);
+    adamWLanes(
+      param,
+      m,
+      v,
+      grad,
+      n,
+      keep,
+      gain1,
+      decay2,
+      gain2,
+      minusStep,
+      inverseRoot,
+      floor,
+      scale,
+    );
   }
 }
 
 // @ts-ignore: decorator
 @inline
 function adamWLanes(
-  param: usize, m: usize, v: usize, grad: usize, count: i32,
-  keep: v128, gain1: v128, decay2: v128, gain2: v128,
-  minusStep: v128, inverseRoot: v128, floor: v128, scale: v128,
+  param: usize,
+  m: usize,
+  v: usize,
+  grad: usize,
+  count: i32,
+  keep: v128,
+  gain1: v128,
+  decay2: v128,
+  gain2: v128,
+  minusStep: v128,
+  inverseRoot: v128,
+  floor: v128,
+  scale: v128,
 ): void {
   const g = f32x4.mul(loadLanes(grad, count), scale);
   const before = loadLanes(m, count);
@@ -56,8 +104,14 @@ function adamWLanes(
  * momentum = mu momentum + g; param -= lr momentum. With pointer 0 for momentum: param -= lr g.
  */
 export function sgdF32(
-  param: usize, momentum: usize, grad: usize, n: i32,
-  lr: f64, mu: f64, weightDecay: f64, gradScale: f64,
+  param: usize,
+  momentum: usize,
+  grad: usize,
+  n: i32,
+  lr: f64,
+  mu: f64,
+  weightDecay: f64,
+  gradScale: f64,
 ): void {
   const step = f32x4.splat(<f32>-lr);
   const inertia = f32x4.splat(<f32>mu);
@@ -75,8 +129,14 @@ export function sgdF32(
 // @ts-ignore: decorator
 @inline
 function sgdLanes(
-  param: usize, momentum: usize, grad: usize, count: i32,
-  step: v128, inertia: v128, decay: v128, scale: v128,
+  param: usize,
+  momentum: usize,
+  grad: usize,
+  count: i32,
+  step: v128,
+  inertia: v128,
+  decay: v128,
+  scale: v128,
 ): void {
   const p = loadLanes(param, count);
   let g = madd(p, decay, f32x4.mul(loadLanes(grad, count), scale));

@@ -8,10 +8,8 @@ import { validLength } from "./softmax";
  * out[B,C] = mean of the first lengths[b] rows of inp[B,T,C]; lengths is i32[B] or pointer 0 for all T.
  * An empty sequence gives zeros.
  */
-export function meanPoolF32(
-  out: usize, inp: usize, lengths: usize, B: i32, T: i32, C: i32,
-): void {
-  const rowBytes = <usize>C << 2;
+export function meanPoolF32(out: usize, inp: usize, lengths: usize, B: i32, T: i32, C: i32): void {
+  const rowBytes = (<usize>C) << 2;
   for (let b: i32 = 0; b < B; b++) {
     const valid = lengths ? validLength(lengths, b, T) : T;
     memory.fill(out, 0, rowBytes);
@@ -24,9 +22,14 @@ export function meanPoolF32(
 
 /** dInp[B,T,C]: each valid row gets dOut[b] / lengths[b], padding 0. */
 export function meanPoolBackwardF32(
-  dInp: usize, dOut: usize, lengths: usize, B: i32, T: i32, C: i32,
+  dInp: usize,
+  dOut: usize,
+  lengths: usize,
+  B: i32,
+  T: i32,
+  C: i32,
 ): void {
-  const rowBytes = <usize>C << 2;
+  const rowBytes = (<usize>C) << 2;
   for (let b: i32 = 0; b < B; b++, dOut += rowBytes) {
     const valid = lengths ? validLength(lengths, b, T) : T;
     const factor = f32x4.splat(share(valid));

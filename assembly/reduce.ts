@@ -77,7 +77,7 @@ export function dotF32(a: usize, b: usize, n: i32): f32 {
 
 /** out[cols] += the sums of the columns of inp[rows,cols]; rows are taken in fours, (0 + 1) + (2 + 3). */
 export function sumRowsF32(out: usize, inp: usize, rows: i32, cols: i32): void {
-  const bytes = <usize>cols << 2;
+  const bytes = (<usize>cols) << 2;
   for (; rows >= 4; rows -= 4) {
     let at: usize = 0;
     for (; at + 16 <= bytes; at += 16) addFourRows(out + at, inp + at, bytes, 4);

@@ -8,21 +8,29 @@ import { madd } from "./simd";
  * May work in place.
  */
 export function ropeF32(
-  out: usize, inp: usize, cos: usize, sin: usize, positions: usize,
-  rows: i32, heads: i32, D: i32, direction: f32,
+  out: usize,
+  inp: usize,
+  cos: usize,
+  sin: usize,
+  positions: usize,
+  rows: i32,
+  heads: i32,
+  D: i32,
+  direction: f32,
 ): void {
   const half = D >> 1;
-  const halfBytes = <usize>half << 2;
+  const halfBytes = (<usize>half) << 2;
   const sign = f32x4.splat(direction);
   for (let r: i32 = 0; r < rows; r++) {
-    const table = <usize>load<i32>(positions + (<usize>r << 2)) * halfBytes;
+    const table = <usize>load<i32>(positions + ((<usize>r) << 2)) * halfBytes;
     for (let h: i32 = 0; h < heads; h++) {
       let at: usize = 0;
       for (; at + 16 <= halfBytes; at += 16) {
         rotate(out + at, inp + at, halfBytes, cos + table + at, sin + table + at, sign, 4);
       }
       const rest = half & 3;
-      if (rest) rotate(out + at, inp + at, halfBytes, cos + table + at, sin + table + at, sign, rest);
+      if (rest)
+        rotate(out + at, inp + at, halfBytes, cos + table + at, sin + table + at, sign, rest);
       out += halfBytes * 2;
       inp += halfBytes * 2;
     }
@@ -32,7 +40,13 @@ export function ropeF32(
 // @ts-ignore: decorator
 @inline
 function rotate(
-  out: usize, inp: usize, toSecond: usize, cos: usize, sin: usize, sign: v128, count: i32,
+  out: usize,
+  inp: usize,
+  toSecond: usize,
+  cos: usize,
+  sin: usize,
+  sign: v128,
+  count: i32,
 ): void {
   const c = loadLanes(cos, count);
   const s = f32x4.mul(loadLanes(sin, count), sign);

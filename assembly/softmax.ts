@@ -42,7 +42,7 @@ export function softmaxRow(out: usize, inp: usize, count: i32, cols: i32): void 
   const top = f32x4.splat(largest(inp, count));
   let s0 = f32x4.splat(0);
   let s1 = s0;
-  const bytes = <usize>count << 2;
+  const bytes = (<usize>count) << 2;
   let at: usize = 0;
   for (; at + 32 <= bytes; at += 32) {
     const a = exp(f32x4.sub(v128.load(inp + at), top));
@@ -65,7 +65,7 @@ export function softmaxRow(out: usize, inp: usize, count: i32, cols: i32): void 
     storeLanes(out + at, b, rest);
   }
   map1<Scale>(out, out, count, f32x4.splat(1 / sumLanes(f32x4.add(s0, s1))));
-  if (cols > count) memory.fill(out + bytes, 0, <usize>(cols - count) << 2);
+  if (cols > count) memory.fill(out + bytes, 0, (<usize>(cols - count)) << 2);
 }
 
 /** One row of the backward: dInp = out (dOut - dot(dOut, out)); may work in place. */
@@ -79,7 +79,7 @@ export function softmaxBackwardRow(dInp: usize, dOut: usize, out: usize, cols: i
  * lengths is i32[rows], or pointer 0 for whole rows; a row of length 0 becomes zeros.
  */
 export function softmaxF32(out: usize, inp: usize, lengths: usize, rows: i32, cols: i32): void {
-  const bytes = <usize>cols << 2;
+  const bytes = (<usize>cols) << 2;
   for (let r: i32 = 0; r < rows; r++) {
     softmaxRow(out, inp, lengths ? validLength(lengths, r, cols) : cols, cols);
     out += bytes;
@@ -89,9 +89,13 @@ export function softmaxF32(out: usize, inp: usize, lengths: usize, rows: i32, co
 
 /** dInp[rows,cols] from dOut and the saved output; entries that were masked get 0. */
 export function softmaxBackwardF32(
-  dInp: usize, dOut: usize, out: usize, rows: i32, cols: i32,
+  dInp: usize,
+  dOut: usize,
+  out: usize,
+  rows: i32,
+  cols: i32,
 ): void {
-  const bytes = <usize>cols << 2;
+  const bytes = (<usize>cols) << 2;
   for (let r: i32 = 0; r < rows; r++) {
     softmaxBackwardRow(dInp, dOut, out, cols);
     dInp += bytes;
@@ -104,5 +108,5 @@ export function softmaxBackwardF32(
 // @ts-ignore: decorator
 @inline
 export function validLength(lengths: usize, i: i32, most: i32): i32 {
-  return max<i32>(0, min<i32>(load<i32>(lengths + (<usize>i << 2)), most));
+  return max<i32>(0, min<i32>(load<i32>(lengths + ((<usize>i) << 2)), most));
 }
