@@ -14,7 +14,7 @@ interface Sizes {
 
 const sizes: fc.Arbitrary<Sizes> = fc.record({
   B: side(3, 1),
-  T: side(40),
+  T: side(24),
   G: side(2, 1),
   group: side(3, 1),
   D: side(20, 1),
@@ -45,7 +45,7 @@ function lengthsSpec({ B, T }: Sizes): BufferSpec {
 testKernel({
   name: "attentionF32 agrees with its twin, padded or causal or both",
   sizes,
-  runs: 150,
+  runs: 80,
   // Longer than a block of the causal path, with a ragged end.
   examples: [{ B: 1, T: 77, G: 1, group: 2, D: 12, causal: 1, padded: false }],
   regimes: ["normal", "tiny"],
@@ -96,7 +96,7 @@ testKernel({
 testKernel({
   name: "attentionBackwardF32 agrees with its twin for any padding and grouping",
   sizes,
-  runs: 150,
+  runs: 80,
   regimes: ["normal", "tiny"],
   buffers: (
     sizes,
