@@ -29,7 +29,7 @@ function unknownKey(
   schema: v.GenericSchema,
 ): ConfigError {
   const keys = path.split(".");
-  const key = keys.at(-1);
+  const key = keys.at(-1) ?? "";
   const known = knownKeys(schema, keys.slice(0, -1), issue.path?.at(-2)?.value);
   const near = closest(key, known);
   return new ConfigError(`${what}: unknown key ${path}`, {
