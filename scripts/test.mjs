@@ -25,7 +25,8 @@ function testSources(folder) {
 
 const filters = process.argv.slice(2);
 const sources = testSources("test").filter(
-  (path) => filters.length === 0 || filters.some((part) => path.split(sep).join("/").includes(part)),
+  (path) =>
+    filters.length === 0 || filters.some((part) => path.split(sep).join("/").includes(part)),
 );
 if (sources.length === 0) {
   console.error(`test: no test file matches ${filters.join(" ")}`);

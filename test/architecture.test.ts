@@ -89,7 +89,8 @@ function isBarrel(path: string): boolean {
 function packageComplaint(path: string, specifier: string): string | undefined {
   const [top, ring = ""] = path.split("/");
   if (specifier.startsWith("node:")) {
-    if (pureFiles.includes(path) && specifier !== "node:crypto") return "a state machine only decides";
+    if (pureFiles.includes(path) && specifier !== "node:crypto")
+      return "a state machine only decides";
     return pureRings.includes(ring) ? `${ring} only computes` : undefined;
   }
   if (top !== "src") return undefined;
