@@ -73,6 +73,15 @@ export function attachStored(model: Model, { path, peft }: StoredAdapter): Adapt
     trainHead: model.task === "classify",
     seed: 0,
   });
+  const known = new Set(adapted.parameters().map(({ name }) => name));
+  const extra = [...peft.tensors.keys()].filter((name) => !known.has(name));
+  if (extra.length > 0) {
+    throw new CheckpointError(`${path}: ${extra.length} tensors belong to no layer of the model`, {
+      expected: "factors of the model's blocks and, for a classifier, its head",
+      got: extra.slice(0, 5).join(", ") + (extra.length > 5 ? ", …" : ""),
+      hint: "was the adapter trained on this base?",
+    });
+  }
   adapted.load(peft.tensors, path);
   return adapted;
 }

@@ -93,9 +93,18 @@ function reportError(error: unknown): number {
     if (process.env["FEDSPINE_TRACE"] === "1") process.stderr.write(`${error.stack}\n`);
     return error.exitCode;
   }
+  if (isSystemError(error)) {
+    process.stderr.write(`fedspine: ${error.message}\n`);
+    return ExitCode.data;
+  }
   process.stderr.write(`fedspine: ${error instanceof Error ? error.stack : String(error)}\n`);
   process.stderr.write("hint: this is a bug in fedspine; please report it with the text above\n");
   return ExitCode.bug;
+}
+
+/** A file system's or network's no, such as a folder that may not be written. */
+function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && "syscall" in error && "code" in error;
 }
 
 function packageVersion(): string {

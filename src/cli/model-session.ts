@@ -27,7 +27,7 @@ export interface ModelSession {
   readonly model: Model;
   readonly adapted: AdaptedModel | null;
   /** The model's tokenizer. Throws CheckpointError when the folder has none. */
-  tokenizer(): Tokenizer;
+  readonly tokenizer: () => Tokenizer;
   /** Id that fills up short rows; it is never attended to. */
   readonly padId: number;
   /** Longest input that the model has positions for. */

@@ -5,7 +5,7 @@ import type { KernelVariant } from "../backend/wasm.ts";
 /** Parses a whole number from `least` up. */
 export function integer(least: number): (text: string) => number {
   return (text) => {
-    const value = Number(text);
+    const value = text.trim() === "" ? NaN : Number(text);
     if (!Number.isSafeInteger(value) || value < least) {
       throw new InvalidArgumentError(`expected a whole number from ${least}, got ${text}`);
     }
@@ -17,7 +17,7 @@ export function integer(least: number): (text: string) => number {
 export function number(least: number, most = Infinity): (text: string) => number {
   return (text) => {
     const value = text.trim() === "" ? NaN : Number(text);
-    if (!(value >= least && value <= most)) {
+    if (!(Number.isFinite(value) && value >= least && value <= most)) {
       const range = most === Infinity ? `from ${least}` : `from ${least} to ${most}`;
       throw new InvalidArgumentError(`expected a number ${range}, got ${text}`);
     }
@@ -31,9 +31,13 @@ export function onOff(text: string): boolean {
   throw new InvalidArgumentError(`expected on or off, got ${text}`);
 }
 
-/** Parses a positive number, or "off" as null. */
-export function numberOrOff(text: string): number | null {
-  return text === "off" ? null : number(Number.MIN_VALUE)(text);
+/** Parses a positive number, or "off" as a bound that nothing reaches. */
+export function numberOrOff(text: string): number {
+  // Commander takes null for a missing value and puts an empty text in its place.
+  if (text === "off") return Infinity;
+  const value = number(0)(text);
+  if (value > 0) return value;
+  throw new InvalidArgumentError(`expected a positive number or off, got ${text}`);
 }
 
 /** Parses "1,2,3" into whole numbers. */

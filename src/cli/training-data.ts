@@ -1,11 +1,12 @@
 /** What `train` and `eval` read: labelled texts, rows of ids, or plain text, as sequences. */
-import { readFileSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { DataError } from "../base/errors.ts";
 import type { Sequence } from "../data/batch.ts";
 import { loadDataset, loadExamples, loadTokenRows } from "../data/dataset.ts";
 import { sortedLabels } from "../data/examples.ts";
 import { readJsonLines } from "../data/jsonl.ts";
 import { encodeDataset, textSequences, tokenSequences } from "../data/sequences.ts";
+import { readText } from "../data/table.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 
 export interface DataOptions {
@@ -32,7 +33,13 @@ export interface TrainingData {
 /** Labelled data for classification. Throws DataError. */
 export function readLabelledData(options: DataOptions): TrainingData {
   const { data, testRatio, seed } = options;
-  if (holdsIds(data)) return idData(data);
+  if (holdsIds(data)) {
+    const unlabelled = loadTokenRows(data).findIndex(({ label }) => label === undefined);
+    if (unlabelled < 0) return idData(options);
+    throw new DataError(`${data}: row ${unlabelled + 1} has no label`, {
+      expected: '{"input_ids", "label"} in every row',
+    });
+  }
   const columns = {
     ...(options.textColumn === undefined ? {} : { textColumn: options.textColumn }),
     ...(options.labelColumn === undefined ? {} : { labelColumn: options.labelColumn }),
@@ -61,22 +68,43 @@ export function readLabelledData(options: DataOptions): TrainingData {
 }
 
 /** Plain text, rows {"text"} or rows {"input_ids"} for language modelling. Throws DataError. */
-export function readLanguageData({ data, testRatio }: DataOptions): TrainingData {
-  if (holdsIds(data)) return idData(data);
+export function readLanguageData(options: DataOptions): TrainingData {
+  const { data, testRatio } = options;
+  if (holdsIds(data)) return idData(options);
   const texts = data.endsWith(".jsonl") ? jsonTexts(data) : paragraphs(data);
-  const cut = texts.length - Math.round(texts.length * testRatio);
+  const [trained, held] = cutEnd(texts, testRatio);
   return {
     labels: [],
     notes: [`${texts.length} texts`],
     encode: (tokenizer, maxTokens) => ({
-      train: textSequences(texts.slice(0, cut), tokenizer(), maxTokens),
-      heldOut: textSequences(texts.slice(cut), tokenizer(), maxTokens),
+      train: textSequences(trained, tokenizer(), maxTokens),
+      heldOut: textSequences(held, tokenizer(), maxTokens),
     }),
   };
 }
 
-function idData(path: string): TrainingData {
-  const rows = loadTokenRows(path);
+/** Refuses ids that the model has no embedding for. Throws DataError. */
+export function checkIds(sequences: readonly Sequence[], vocabSize: number): void {
+  sequences.forEach(({ ids }, i) => {
+    const unknown = ids.find((id) => id >= vocabSize);
+    if (unknown === undefined) return;
+    throw new DataError(`sequence ${i + 1}: token id out of range`, {
+      expected: `0 to ${vocabSize - 1}`,
+      got: String(unknown),
+      hint: "do the ids, or the tokenizer, belong to this model?",
+    });
+  });
+}
+
+/** All but the last share of the items, and that share. */
+function cutEnd<T>(items: readonly T[], share: number): [kept: readonly T[], end: readonly T[]] {
+  const cut = items.length - Math.round(items.length * share);
+  return [items.slice(0, cut), items.slice(cut)];
+}
+
+function idData({ data, testRatio }: DataOptions): TrainingData {
+  const rows = loadTokenRows(data);
+  const [trained, held] = cutEnd(rows, testRatio);
   const labels = sortedLabels(
     rows.flatMap(({ label }) => (label === undefined ? [] : { text: "", label })),
   );
@@ -84,8 +112,8 @@ function idData(path: string): TrainingData {
     labels,
     notes: [`${rows.length} rows of token ids`],
     encode: (_tokenizer, maxTokens, modelLabels) => ({
-      train: tokenSequences(rows, modelLabels, maxTokens),
-      heldOut: [],
+      train: tokenSequences(trained, modelLabels, maxTokens),
+      heldOut: tokenSequences(held, modelLabels, maxTokens),
     }),
   };
 }
@@ -95,8 +123,8 @@ function holdsIds(path: string): boolean {
   if (!path.endsWith(".jsonl") || statSync(path, { throwIfNoEntry: false })?.isFile() !== true) {
     return false;
   }
-  const firstLine = readFileSync(path, "utf8")
-    .split("\n")
+  const firstLine = readText(path)
+    .text.split("\n")
     .find((line) => line.trim() !== "");
   return (
     firstLine !== undefined && readJsonLines(firstLine, path)[0]?.value["input_ids"] !== undefined
@@ -104,18 +132,14 @@ function holdsIds(path: string): boolean {
 }
 
 function jsonTexts(path: string): string[] {
-  return readJsonLines(readFileSync(path, "utf8"), path).map(({ line, value }) => {
+  return readJsonLines(readText(path).text, path).map(({ line, value }) => {
     if (typeof value["text"] === "string") return value["text"];
     throw new DataError(`${path} line ${line}`, { expected: '"text" or "input_ids"' });
   });
 }
 
 function paragraphs(path: string): string[] {
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch (cause) {
-    throw new DataError(`cannot read ${path}`, { cause });
-  }
-  return text.split(/\r?\n/).filter((line) => line.trim() !== "");
+  return readText(path)
+    .text.split(/\r?\n/)
+    .filter((line) => line.trim() !== "");
 }

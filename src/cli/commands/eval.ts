@@ -4,7 +4,7 @@ import { evaluateClassifier, evaluateLanguageModel } from "../../train/evaluate.
 import { openSession } from "../model-session.ts";
 import { integer, kernelsOption, number, type KernelChoice } from "../options.ts";
 import { note, percent, print, printJson } from "../output.ts";
-import { readLabelledData, readLanguageData } from "../training-data.ts";
+import { checkIds, readLabelledData, readLanguageData } from "../training-data.ts";
 
 interface Options {
   model: string;
@@ -58,6 +58,7 @@ function run(options: Options): void {
   const { train, heldOut } = data.encode(session.tokenizer, maxTokens, model.labels);
   const sequences =
     options.part === "all" || heldOut.length === 0 ? [...train, ...heldOut] : heldOut;
+  checkIds(sequences, model.architecture.vocabSize);
   const settings = { batchSize: options.batchSize, padId };
   if (isClassifier) {
     const { loss, accuracy, macroF1 } = evaluateClassifier(model, sequences, settings);

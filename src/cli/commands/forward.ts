@@ -7,6 +7,7 @@ import { nextTokenTargets } from "../../models/model.ts";
 import { openSession } from "../model-session.ts";
 import { integerList, kernelsOption, type KernelChoice } from "../options.ts";
 import { print, printJson } from "../output.ts";
+import { checkIds } from "../training-data.ts";
 
 interface Options {
   model: string;
@@ -33,6 +34,13 @@ function run(options: Options): void {
   const session = openSession(options);
   const { model, padId, maxTokens } = session;
   const ids = options.ids ?? encode(options.text, session);
+  checkIds([{ ids }], model.architecture.vocabSize);
+  if (ids.length > maxTokens) {
+    throw new ConfigError("forward: too many ids", {
+      expected: `at most ${maxTokens}`,
+      got: String(ids.length),
+    });
+  }
   const batch = padBatch([{ ids }], padId);
   const record = model.engine.step(() => {
     const tape = new Tape(model.engine, { recording: false });

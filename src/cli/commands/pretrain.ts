@@ -53,7 +53,7 @@ interface Options {
   warmup: number;
   schedule: ScheduleKind;
   weightDecay: number;
-  clip: number | null;
+  clip: number;
   maskProbability: number;
   wholeWords: boolean;
   svdStart: boolean;

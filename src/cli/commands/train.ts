@@ -11,56 +11,14 @@ import { readCheckpoint, writeCheckpoint } from "../../train/checkpoint.ts";
 import { EarlyStop } from "../../train/early-stop.ts";
 import { evaluateClassifier, evaluateLanguageModel } from "../../train/evaluate.ts";
 import { FINE_TUNE_DEFAULTS, FineTuner, stepsForEpochs } from "../../train/fine-tune.ts";
-import { SCHEDULES, type ScheduleKind } from "../../train/schedule.ts";
+import { SCHEDULES } from "../../train/schedule.ts";
 import { readAdapter, saveAdapter } from "../adapter-folder.ts";
 import { openSession, type ModelSession } from "../model-session.ts";
-import {
-  integer,
-  kernelsOption,
-  number,
-  numberOrOff,
-  onOff,
-  type KernelChoice,
-} from "../options.ts";
+import { integer, kernelsOption, number, numberOrOff, onOff } from "../options.ts";
 import { note, percent, printJson } from "../output.ts";
 import { progressBar } from "../progress.ts";
-import { readLabelledData, readLanguageData } from "../training-data.ts";
-
-interface Options {
-  model: string;
-  data: string;
-  task: "classify" | "lm";
-  textColumn?: string;
-  labelColumn?: string;
-  testRatio: number;
-  maxTokens?: number;
-  rank: number;
-  alpha?: number;
-  targets?: string;
-  dropout: number;
-  trainHead: boolean;
-  initAdapter?: string;
-  randomWeights?: boolean;
-  steps?: number;
-  epochs: number;
-  batchSize: number;
-  accumulate: number;
-  lr: number;
-  schedule: ScheduleKind;
-  warmup: number;
-  clip: number | null;
-  weightDecay: number;
-  seed: number;
-  shuffle: boolean;
-  evalEvery?: number;
-  patience?: number;
-  checkpointEvery?: number;
-  resume?: boolean;
-  kernels: KernelChoice;
-  out?: string;
-  log?: string;
-  json?: boolean;
-}
+import { checkCombinations, settingsOf, type TrainOptions } from "../train-options.ts";
+import { checkIds, readLabelledData, readLanguageData } from "../training-data.ts";
 
 export function command(): Command {
   const d = FINE_TUNE_DEFAULTS;
@@ -116,7 +74,7 @@ export function command(): Command {
     .action(run);
 }
 
-function run(options: Options): void {
+function run(options: TrainOptions): void {
   const isClassifier = options.task === "classify";
   const data = isClassifier ? readLabelledData(options) : readLanguageData(options);
   data.notes.forEach(note);
@@ -131,6 +89,8 @@ function run(options: Options): void {
   const { model, padId } = session;
   const maxTokens = Math.min(options.maxTokens ?? session.maxTokens, session.maxTokens);
   const { train, heldOut } = data.encode(session.tokenizer, maxTokens, model.labels);
+  checkIds([...train, ...heldOut], model.architecture.vocabSize);
+  checkCombinations(options, heldOut.length > 0);
   const adapted = attach(session, options);
   const tuner = new FineTuner(model, adapted.parameters(), train, {
     steps:
@@ -166,14 +126,12 @@ function loop(
   adapted: AdaptedModel,
   tuner: FineTuner,
   heldOut: readonly Sequence[],
-  options: Options,
+  options: TrainOptions,
 ): Record<string, unknown> {
   const { engine } = session;
   const settings = settingsOf(options);
   const folder = options.out === undefined ? undefined : join(options.out, "checkpoint");
-  if (options.resume === true) {
-    if (folder === undefined)
-      throw new ConfigError("--resume", { expected: "--out DIR beside it" });
+  if (options.resume === true && folder !== undefined) {
     const checkpoint = readCheckpoint(folder, settings);
     adapted.load(checkpoint.values, folder);
     tuner.restore(checkpoint.state);
@@ -192,7 +150,7 @@ function loop(
     stepPeakBytes = Math.max(stepPeakBytes, result.stepPeakBytes);
     const done = tuner.stepCount;
     const isDue = options.evalEvery !== undefined && done % options.evalEvery === 0;
-    if (heldOut.length > 0 && (isDue || tuner.isDone)) {
+    if (heldOut.length > 0 && (isDue || done === tuner.totalSteps)) {
       const scores = evaluate(session, heldOut);
       evaluation = scores;
       early.report(scores.loss);
@@ -220,7 +178,7 @@ function loop(
   return { loss: lastLoss, seconds, step_peak_bytes: stepPeakBytes, held_out: evaluation };
 }
 
-function attach({ model }: ModelSession, options: Options): AdaptedModel {
+function attach({ model }: ModelSession, options: TrainOptions): AdaptedModel {
   const targets: TargetPattern =
     options.targets === undefined
       ? model.family.defaultTargets
@@ -239,7 +197,17 @@ function attach({ model }: ModelSession, options: Options): AdaptedModel {
   });
   if (options.initAdapter !== undefined) {
     const alpha = options.alpha ?? 2 * options.rank;
-    adapted.load(readAdapter(options.initAdapter, alpha).peft.tensors, options.initAdapter);
+    const { peft } = readAdapter(options.initAdapter, alpha);
+    if (peft.alpha / peft.rank !== alpha / options.rank) {
+      throw new ConfigError(
+        `--init-adapter: the factors of ${options.initAdapter} count otherwise`,
+        {
+          expected: `--rank ${peft.rank} --alpha ${peft.alpha}`,
+          got: `--rank ${options.rank} --alpha ${alpha}`,
+        },
+      );
+    }
+    adapted.load(peft.tensors, options.initAdapter);
   }
   return adapted;
 }
@@ -261,28 +229,6 @@ function scoreText(scores: ReturnType<typeof evaluate>): string {
   const loss = `loss ${scores.loss.toFixed(4)}`;
   if (scores.accuracy === undefined) return `${loss}, perplexity ${scores.perplexity?.toFixed(2)}`;
   return `${loss}, accuracy ${percent(scores.accuracy)}, macro-F1 ${percent(scores.macro_f1 ?? 0)}`;
-}
-
-/** The settings that a continuation must share with the run that it continues. */
-function settingsOf(options: Options): Record<string, unknown> {
-  const { model, data, task, rank, targets, batchSize, accumulate, lr, schedule, seed } = options;
-  const { warmup, clip, weightDecay, dropout, shuffle, steps, epochs, kernels } = options;
-  return JSON.parse(
-    JSON.stringify({
-      ...{ model, data, task, rank, targets: targets ?? null, batchSize, accumulate, lr, schedule },
-      ...{
-        seed,
-        warmup,
-        clip,
-        weightDecay,
-        dropout,
-        shuffle,
-        steps: steps ?? null,
-        epochs,
-        kernels,
-      },
-    }),
-  ) as Record<string, unknown>;
 }
 
 function openLog(path: string | undefined, append: boolean): (record: object) => void {
