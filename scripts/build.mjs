@@ -1,7 +1,7 @@
 // Builds the three kernel modules with asc and the TypeScript with tsc; skips what is up to date.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -50,3 +50,9 @@ if (!existsSync(stampPath) || readFileSync(stampPath, "utf8") !== digest) {
   writeFileSync(stampPath, digest);
 }
 run(toolPath("typescript", "bin/tsc"), ["-p", "tsconfig.json"]);
+
+// npm marks a command as executable when it links it, not when it is built anew; npx needs it always.
+for (const folder of [root, join(root, "broker")]) {
+  const { bin } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  for (const path of Object.values(bin)) chmodSync(join(folder, path), 0o755);
+}
