@@ -1,8 +1,10 @@
 /** Half-precision formats to and from f32; rounding to nearest even, no value saturates. */
 import { loadLanes, storeLanes } from "./lanes";
 
-// Moves the exponent bias of binary16 (15) to that of f32 (127): 2^112.
-const HALF_TO_FLOAT: f32 = 5.192296858534828e33;
+// Moves the exponent bias of binary16 (15) to that of f32 (127).
+const HALF_BIAS: i32 = 112 << 23;
+// The unit of denormal halves, 2^-24.
+const HALF_UNIT: f32 = 5.9604644775390625e-8;
 // From here on, 2^16, binary16 has no numbers; below 2^-14 they are denormal.
 const HALF_LIMIT: i32 = 0x47800000;
 const HALF_NORMAL: i32 = 0x38800000;
@@ -37,10 +39,13 @@ function storeHalves(p: usize, x: v128, count: i32): void {
 // @ts-ignore: decorator
 @inline
 function widenHalf(h: v128): v128 {
-  const magnitude = i32x4.shl(v128.and(h, i32x4.splat(0x7fff)), 13);
-  const special = i32x4.ge_s(magnitude, i32x4.splat(0x7c00 << 13));
-  const finite = f32x4.mul(magnitude, f32x4.splat(HALF_TO_FLOAT));
-  const value = v128.bitselect(v128.or(magnitude, i32x4.splat(INFINITY)), finite, special);
+  const magnitude = v128.and(h, i32x4.splat(0x7fff));
+  const normal = i32x4.add(i32x4.shl(magnitude, 13), i32x4.splat(HALF_BIAS));
+  // By way of integers, because vectors of 32-bit Arm take denormal floats for 0.
+  const denormal = f32x4.mul(f32x4.convert_i32x4_s(magnitude), f32x4.splat(HALF_UNIT));
+  let value = v128.bitselect(denormal, normal, i32x4.lt_s(magnitude, i32x4.splat(0x400)));
+  const special = i32x4.ge_s(magnitude, i32x4.splat(0x7c00));
+  value = v128.or(value, v128.and(special, i32x4.splat(INFINITY)));
   return v128.or(value, i32x4.shl(v128.and(h, i32x4.splat(0x8000)), 16));
 }
 
@@ -50,7 +55,7 @@ function narrowToHalf(x: v128): v128 {
   const magnitude = v128.and(x, i32x4.splat(0x7fffffff));
   // Normal: rebias, then round to even by adding just under half a unit, or half for odd ones.
   const odd = v128.and(i32x4.shr_u(magnitude, 13), i32x4.splat(1));
-  const rebiased = i32x4.add(magnitude, i32x4.splat(0xfff - (112 << 23)));
+  const rebiased = i32x4.add(magnitude, i32x4.splat(0xfff - HALF_BIAS));
   const normal = i32x4.shr_u(i32x4.add(rebiased, odd), 13);
   const shifted = f32x4.add(magnitude, f32x4.splat(HALF_ROUNDER));
   const denormal = i32x4.sub(shifted, i32x4.splat(reinterpret<i32>(HALF_ROUNDER)));

@@ -1,6 +1,15 @@
 /** Attention against its twin: padding, causality, grouped heads, and the decoding of one token. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
 import fc from "fast-check";
-import { side, testKernel, type BufferSpec, type Tolerance } from "../support/kernel-suite.ts";
+import { Rng } from "../../src/base/rng.ts";
+import {
+  runnableVariants,
+  side,
+  testKernel,
+  type BufferSpec,
+  type Tolerance,
+} from "../support/kernel-suite.ts";
 
 interface Sizes {
   readonly B: number;
@@ -159,4 +168,38 @@ testKernel({
     kernels.attentionDecodeF32(out, q, keys, values, scratch, T + 1, G * group, G, D, scale);
   },
   tolerance: tolerance(1),
+});
+
+test("padding does not change a bit of what the tokens before it give", () => {
+  const [valid, H, D] = [13, 2, 10];
+  const width = H * D;
+  for (const { kernels, memory, variant } of runnableVariants()) {
+    const outputs = [valid, valid + 1, valid + 19].map((T) => {
+      let top = Math.ceil(kernels.heapBase() / 64) * 64;
+      const take = (bytes: number): number => {
+        const address = top;
+        top += Math.ceil(bytes / 64) * 64;
+        return address;
+      };
+      const [q, out, gradient] = [take(4 * T * width), take(4 * T * width), take(4 * T * width)];
+      const [dK, dV, probs] = [take(4 * T * width), take(4 * T * width), take(4 * H * T * T)];
+      const [scratch, lengths] = [take(kernels.attentionScratchBytes(T, D)), take(4)];
+      if (top > memory.buffer.byteLength) memory.grow(16);
+      const rng = Rng.fromSeed("padding");
+      const values = Float32Array.from({ length: valid * width }, () => rng.normal());
+      new Float32Array(memory.buffer, q, T * width).fill(NaN).set(values);
+      new Int32Array(memory.buffer, lengths, 1).fill(valid);
+      kernels.attentionF32(out, probs, q, q, q, lengths, scratch, 1, T, H, H, D, scale, 0);
+      kernels.attentionBackwardF32(
+        ...([gradient, dK, dV, q, probs, q, q, q, lengths, scratch, 1, T, H, H, D, scale] as const),
+      );
+      return [out, gradient, dK, dV].map((at) => {
+        const rows = new Float32Array(memory.buffer, at, T * width);
+        assert.ok(rows.subarray(valid * width).every((x) => x === 0));
+        return rows.slice(0, valid * width);
+      });
+    });
+    assert.deepEqual(outputs[1], outputs[0], variant);
+    assert.deepEqual(outputs[2], outputs[0], variant);
+  }
 });
