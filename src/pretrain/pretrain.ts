@@ -1,12 +1,13 @@
 /** Training a whole model on plain text, with held-out loss, checkpoints and exact continuation. */
 import type { HostArray } from "../base/arrays.ts";
+import { DataError } from "../base/errors.ts";
 import { Tape } from "../autograd/tape.ts";
 import type { Model } from "../models/model.ts";
 import { Trainer, type TrainerState } from "../train/trainer.ts";
 import type { ScheduleKind } from "../train/schedule.ts";
 import type { Objective } from "./objective.ts";
 import type { Corpus } from "./corpus.ts";
-import { splitCorpus, WindowSampler, type WindowPosition } from "./windows.ts";
+import { splitCorpus, WindowSampler, type WindowFrame, type WindowPosition } from "./windows.ts";
 
 export interface PretrainOptions {
   readonly steps: number;
@@ -22,7 +23,7 @@ export interface PretrainOptions {
   /** Steps between held-out evaluations and checkpoints. */
   readonly evaluateEvery: number;
   readonly checkpointEvery: number;
-  /** Share of every document that is only evaluated on. */
+  /** Share of every document that is only evaluated on, 0 for no evaluation. */
   readonly heldOutFraction: number;
 }
 
@@ -55,11 +56,7 @@ export function pretrain(
   const { batchSize, windowTokens, seed } = options;
   const { training, heldOut } = splitCorpus(corpus, options.heldOutFraction);
   const sampler = new WindowSampler(training, { windowTokens, frame: objective.frame, seed });
-  const heldOutWindows = new WindowSampler(heldOut, {
-    windowTokens,
-    frame: objective.frame,
-    seed,
-  }).next(HELD_OUT_WINDOWS);
+  const heldOutWindows = windowsToScore(heldOut, objective.frame, options);
   const trainer = new Trainer(model.engine, model.store.all(), {
     schedule: {
       kind: options.schedule,
@@ -71,24 +68,45 @@ export function pretrain(
     adamW: { weightDecay: options.weightDecay, beta2: 0.98, eps: 1e-6 },
     seed,
   });
-  if (resume !== undefined) {
-    trainer.restore(resume.trainer);
-    sampler.position = resume.position;
+  try {
+    if (resume !== undefined) {
+      trainer.restore(resume.trainer);
+      sampler.position = resume.position;
+    }
+    while (trainer.stepCount < options.steps) {
+      const step = trainer.stepCount;
+      const { batch, targets } = objective.example(sampler.next(batchSize), windowTokens, step);
+      const { loss, rate } = trainer.step([(tape) => model.loss(tape, batch, targets)]);
+      events.onStep({ step, loss, rate, tokens: batchSize * windowTokens });
+      const done = step + 1;
+      const isLast = done === options.steps;
+      if (heldOutWindows.length > 0 && (done % options.evaluateEvery === 0 || isLast)) {
+        const heldOutLoss = evaluate(model, objective, heldOutWindows, options);
+        events.onEvaluation({ step: done, heldOutLoss });
+      }
+      if (done % options.checkpointEvery === 0 || isLast) {
+        events.onCheckpoint({ trainer: trainer.export(), position: sampler.position });
+      }
+    }
+  } finally {
+    trainer.dispose();
   }
-  while (trainer.stepCount < options.steps) {
-    const step = trainer.stepCount;
-    const { batch, targets } = objective.example(sampler.next(batchSize), windowTokens, step);
-    const { loss, rate } = trainer.step([(tape) => model.loss(tape, batch, targets)]);
-    events.onStep({ step, loss, rate, tokens: batchSize * windowTokens });
-    const done = step + 1;
-    const isLast = done === options.steps;
-    if (done % options.evaluateEvery === 0 || isLast) {
-      const heldOutLoss = evaluate(model, objective, heldOutWindows, options);
-      events.onEvaluation({ step: done, heldOutLoss });
-    }
-    if (done % options.checkpointEvery === 0 || isLast) {
-      events.onCheckpoint({ trainer: trainer.export(), position: sampler.position });
-    }
+}
+
+/** Held-out windows, none where nothing is held out. Throws DataError where that is no whole window. */
+function windowsToScore(
+  heldOut: Corpus,
+  frame: WindowFrame,
+  { heldOutFraction, windowTokens, seed }: PretrainOptions,
+): Int32Array {
+  if (heldOutFraction === 0) return new Int32Array(0);
+  try {
+    return new WindowSampler(heldOut, { windowTokens, frame, seed }).next(HELD_OUT_WINDOWS);
+  } catch (cause) {
+    throw new DataError("the held-out part is too short", {
+      hint: "hold out a larger share, or nothing at all",
+      cause,
+    });
   }
 }
 

@@ -48,8 +48,9 @@ test(
           logits: number[];
           loss: number;
         }[];
-        assert.deepEqual(record?.input_ids, want.input_ids);
-        assertAllClose(record?.logits ?? [], want.logits_last, 1e-4, `logits of case ${i}`);
+        assert.ok(record);
+        assert.deepEqual(record.input_ids, want.input_ids);
+        assertAllClose(record.logits, want.logits_last, 1e-4, `logits of case ${i}`);
         const nll = want.mean_next_token_nll;
         assertAllClose([record.loss], [nll], 1e-4, `loss of case ${i}`, Math.max(1, nll));
       }),
