@@ -5,6 +5,7 @@ import { Rng } from "../base/rng.ts";
 import type { DeviceMessage, DeviceReport, TrainTask, WantedState } from "../protocol/messages.ts";
 import type { Selector } from "../strategies/selection/selector.ts";
 import type { BlobRef } from "../transfer/blob-store.ts";
+import type { BaseFile } from "./base-files.ts";
 import type { CoordinatorConfig } from "./config.ts";
 import type { ControlChannel } from "./control-channel.ts";
 import type { GlobalModel } from "./global-model.ts";
@@ -27,7 +28,7 @@ export interface CoordinatorParts {
   readonly ledger: Ledger;
   readonly drops: DropTally;
   readonly selector: Selector;
-  readonly baseFiles: TrainTask["base"]["files"];
+  readonly baseFiles: readonly BaseFile[];
   readonly tell: (event: RunEvent) => void;
 }
 
@@ -216,7 +217,7 @@ export class Coordinator implements RoundHost {
       run,
       round,
       attempt,
-      base: { files: baseFiles },
+      base: { files: [...baseFiles] },
       adapter: model.blob,
       plan,
       deadlineMs,

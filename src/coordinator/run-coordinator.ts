@@ -8,19 +8,20 @@ import { fleetTopics } from "../protocol/topics.ts";
 import { aggregators } from "../strategies/aggregation/index.ts";
 import { selectors } from "../strategies/selection/index.ts";
 import type { BlobStore } from "../transfer/blob-store.ts";
-import { createCoordinatorDataPlane } from "../transfer/data-plane.ts";
+import { type DataPlane, createCoordinatorDataPlane } from "../transfer/data-plane.ts";
 import { DiskBlobStore } from "../transfer/disk-blob-store.ts";
-import type { TransportFactory } from "../transport/transport.ts";
+import { type ConnectionPair, connectPair } from "../transport/connection-pair.ts";
+import type { TransportFactory, Will } from "../transport/transport.ts";
 import { type BaseFile, storeBaseFiles } from "./base-files.ts";
 import type { CoordinatorConfig } from "./config.ts";
 import { ControlChannel } from "./control-channel.ts";
-import { Coordinator, type Outcome, planOf } from "./coordinator.ts";
+import { Coordinator, planOf } from "./coordinator.ts";
 import { type Evaluate, GlobalModel } from "./global-model.ts";
 import { Ledger } from "./ledger.ts";
 import { Reception } from "./reception.ts";
 import { Roster } from "./roster.ts";
 import type { RunEvent, RunSummary } from "./run-events.ts";
-import { type Checkpoint, RunFolder, expectSameModel } from "./run-folder.ts";
+import { RunFolder, expectSameModel } from "./run-folder.ts";
 import { DropTally, TrafficTally } from "./tallies.ts";
 import { UpdateInbox } from "./update-inbox.ts";
 
@@ -53,106 +54,168 @@ export async function runCoordinator(
   config: CoordinatorConfig,
   deps: CoordinatorDeps,
 ): Promise<RunSummary> {
-  const { clock, rng } = deps;
+  const { clock, rng, signal } = deps;
   const startMs = clock.nowMs();
+  const ground = await prepare(config, deps);
+  const { model, identity, folder, tell } = ground;
+  const topics = fleetTopics(config.fleet);
+  const channel = new ControlChannel(topics, identity.epoch, clock, rng.fork("control"));
+  const traffic = new TrafficTally();
+  const connections = await connect(config, deps, traffic, channel.will());
+  const closers: (() => Promise<void>)[] = [() => connections.close()];
+  try {
+    const plane = await openPlane(config, deps, ground, connections);
+    closers.unshift(() => plane.close());
+    folder.begin(identity, config);
+    const ledger = new Ledger(traffic);
+    const drops = new DropTally();
+    const shared = { channel, plane, ledger, drops };
+    const { coordinator, reception } = assemble(config, deps, ground, shared);
+    const { resumedRound } = ground;
+    const { fleet, rounds } = config;
+    tell({ kind: "run-started", fleet, rounds, epoch: identity.epoch, resumedRound });
+    const interrupt = (): void => coordinator.interrupt("interrupted", "gone");
+    signal?.addEventListener("abort", interrupt, { once: true });
+    closers.unshift(async () => signal?.removeEventListener("abort", interrupt));
+    connections.control.onState((state) => reception.linkChanged(state));
+    await channel.open(connections.control, reception);
+    closers.unshift(async () => reception.close());
+    reception.open();
+    coordinator.feed({ kind: "start" });
+    if (signal?.aborted === true) interrupt();
+    const { ok, reason, farewell } = await coordinator.ended;
+    if (farewell !== null) await channel.announce(farewell);
+    return {
+      ok,
+      reason,
+      rounds: model.savedRound,
+      ...model.quality,
+      devices: ledger.summary(),
+      dropped: { ...drops.byReason(), ...prefixed("frame-", plane.stats().dropped) },
+      durationMs: clock.nowMs() - startMs,
+    };
+  } finally {
+    for (const close of closers) await close();
+  }
+}
+
+function connect(
+  { fleet, connectTimeoutMs }: CoordinatorConfig,
+  { factory, clock, rng }: CoordinatorDeps,
+  traffic: TrafficTally,
+  will: Will,
+): Promise<ConnectionPair> {
+  // Unlike a device id it is new each time: a second coordinator must not cut the first one off, but be heard by it.
+  const clientId = `${fleet}.coordinator.${newMessageId(clock.nowMs(), rng.fork("client"))}`;
+  return connectPair(traffic.wrap(factory), {
+    controlId: clientId,
+    dataId: `${clientId}.data`,
+    will,
+    clean: true,
+    keepaliveSeconds: KEEPALIVE_SECONDS,
+    giveUpAfterMs: connectTimeoutMs,
+  });
+}
+
+/** What a run stands on: its folder, its base in the blob store, and the adapter to go on from. */
+interface Ground {
+  readonly identity: { readonly run: string; readonly epoch: number };
+  readonly folder: RunFolder;
+  readonly store: BlobStore;
+  readonly baseFiles: readonly BaseFile[];
+  readonly baseRoots: ReadonlySet<string>;
+  readonly model: GlobalModel;
+  readonly resumedRound: number | null;
+  readonly tell: (event: RunEvent) => void;
+}
+
+async function prepare(config: CoordinatorConfig, deps: CoordinatorDeps): Promise<Ground> {
+  const { clock, evaluate, onEvent } = deps;
+  const { rank, alpha } = config.plan;
   const folder = new RunFolder(config.runFolder);
   const identity = nextIdentity(folder, deps);
   const store = deps.store ?? (await DiskBlobStore.at(folder.blobFolder));
   const baseFiles = await storeBaseFiles(config.base, store);
+  expectTaskFits(config, identity.run, baseFiles, deps);
   const base = Object.fromEntries(baseFiles.map(({ name, root }) => [name, root]));
   const checkpoint = folder.load();
   if (checkpoint !== undefined) expectSameModel(checkpoint, config, base);
-  expectTaskFits(config, identity.run, baseFiles, deps);
-  folder.begin(identity, config);
-
   const tell = (event: RunEvent): void => {
     folder.log(clock.nowMs(), event);
-    deps.onEvent(event);
+    onEvent(event);
   };
-  const traffic = new TrafficTally();
-  const [ledger, drops] = [new Ledger(traffic), new DropTally()];
-  const model = globalModel(config, deps, { store, folder, base, checkpoint, tell });
-  await model.load();
-  const topics = fleetTopics(config.fleet);
-  const channel = new ControlChannel(topics, identity.epoch, clock, rng.fork("control"));
-  const factory = traffic.wrap(deps.factory);
-  const connection = {
-    clean: true,
-    keepaliveSeconds: KEEPALIVE_SECONDS,
-    giveUpAfterMs: config.connectTimeoutMs,
-  };
-  // Unlike a device id it is new each time: a second coordinator must not cut the first one off, but be heard by it.
-  const clientId = `${config.fleet}.coordinator.${newMessageId(clock.nowMs(), rng.fork("client"))}`;
-  const control = await factory.connect({ ...connection, clientId, will: channel.will() });
-  const data = await factory.connect({ ...connection, clientId: `${clientId}.data` });
-  const baseRoots = new Set(Object.values(base));
-  const isServed = (root: string): boolean => baseRoots.has(root) || model.serves(root);
-  const plane = await createCoordinatorDataPlane({
-    ...{ transport: data, topics, store, clock },
-    rng: rng.fork("transfers"),
-    mayRead: (_, root) => isServed(root),
+  const aggregator = chosen(aggregators, config.aggregation.kind);
+  const model = new GlobalModel({
+    clock,
+    store,
+    folder,
+    aggregator,
+    rank,
+    alpha,
+    base,
+    checkpoint,
+    evaluate,
+    tell,
   });
+  await model.load();
+  const baseRoots = new Set(Object.values(base));
+  const resumedRound = checkpoint?.round ?? null;
+  return { identity, folder, store, baseFiles, baseRoots, model, resumedRound, tell };
+}
+
+function openPlane(
+  { fleet }: CoordinatorConfig,
+  { clock, rng }: CoordinatorDeps,
+  { store, baseRoots, model }: Ground,
+  { data }: ConnectionPair,
+): Promise<DataPlane> {
+  return createCoordinatorDataPlane({
+    transport: data,
+    topics: fleetTopics(fleet),
+    store,
+    clock,
+    rng: rng.fork("transfers"),
+    mayRead: (_, root) => baseRoots.has(root) || model.serves(root),
+  });
+}
+
+function assemble(
+  config: CoordinatorConfig,
+  { clock }: CoordinatorDeps,
+  { identity, store, baseFiles, baseRoots, model, tell }: Ground,
+  shared: { channel: ControlChannel; plane: DataPlane; ledger: Ledger; drops: DropTally },
+): { coordinator: Coordinator; reception: Reception } {
   const { rank, alpha } = config.plan;
-  const { maxUpdateBytes: maxBytes, heartbeatMs } = config;
+  const { heartbeatMs, maxUpdateBytes: maxBytes } = config;
+  const isKept = (root: string): boolean => baseRoots.has(root) || model.serves(root);
   const inbox = new UpdateInbox({
-    plane,
+    plane: shared.plane,
     store,
     clock,
     maxBytes,
     rank,
     scale: alpha / rank,
-    isKept: isServed,
+    isKept,
   });
   const selector = chosen(selectors, config.selection.kind);
+  const { run } = identity;
   const coordinator = new Coordinator({
-    ...{
-      config,
-      run: identity.run,
-      clock,
-      channel,
-      inbox,
-      model,
-      ledger,
-      drops,
-      selector,
-      baseFiles,
-      tell,
-    },
+    ...shared,
+    config,
+    run,
+    clock,
+    inbox,
+    model,
+    selector,
+    baseFiles,
+    tell,
   });
   const roster = new Roster({ clock, leaseMs: LEASE_BEATS * heartbeatMs, graceMs: heartbeatMs });
-  const parts = { clock, channel, roster, ledger, drops, heartbeatMs, baseRoots, tell };
-  const reception = new Reception(parts, coordinator);
-  control.onState((state) => reception.linkChanged(state));
-  const { fleet, rounds } = config;
-  const resumedRound = checkpoint?.round ?? null;
-  tell({ kind: "run-started", fleet, rounds, epoch: identity.epoch, resumedRound });
-  const interrupt = (): void => coordinator.interrupt("interrupted", "gone");
-  deps.signal?.addEventListener("abort", interrupt, { once: true });
-  let outcome: Outcome;
-  let refusedFrames: Readonly<Record<string, number>> = {};
-  try {
-    await channel.open(control, reception);
-    reception.open();
-    coordinator.feed({ kind: "start" });
-    if (deps.signal?.aborted === true) interrupt();
-    outcome = await coordinator.ended;
-    if (outcome.farewell !== null) await channel.announce(outcome.farewell);
-  } finally {
-    deps.signal?.removeEventListener("abort", interrupt);
-    reception.close();
-    refusedFrames = plane.stats().dropped;
-    await plane.close();
-    await Promise.all([data.close(), control.close()]);
-  }
-  return {
-    ok: outcome.ok,
-    reason: outcome.reason,
-    rounds: model.savedRound,
-    ...model.quality,
-    devices: ledger.summary(),
-    dropped: { ...drops.byReason(), ...prefixed("frame-", refusedFrames) },
-    durationMs: clock.nowMs() - startMs,
-  };
+  const reception = new Reception(
+    { ...shared, clock, roster, heartbeatMs, baseRoots, tell },
+    coordinator,
+  );
+  return { coordinator, reception };
 }
 
 /** The run's name, kept across restarts, and an incarnation above every earlier one. */
@@ -173,28 +236,6 @@ function nextIdentity(
   const nowSeconds = Math.floor(clock.nowMs() / 1000);
   const run = before?.run ?? newMessageId(clock.nowMs(), rng.fork("run"));
   return { run, epoch: Math.max(nowSeconds, (before?.epoch ?? 0) + 1) };
-}
-
-function globalModel(
-  { plan, aggregation }: CoordinatorConfig,
-  { clock, evaluate }: CoordinatorDeps,
-  parts: {
-    store: BlobStore;
-    folder: RunFolder;
-    base: Readonly<Record<string, string>>;
-    checkpoint: Checkpoint | undefined;
-    tell: (event: RunEvent) => void;
-  },
-): GlobalModel {
-  const { rank, alpha } = plan;
-  return new GlobalModel({
-    ...parts,
-    clock,
-    evaluate,
-    rank,
-    alpha,
-    aggregator: chosen(aggregators, aggregation.kind),
-  });
 }
 
 /** Many labels or files can outgrow a control message: that has to show before the run, not in its first round. */

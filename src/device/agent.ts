@@ -6,7 +6,7 @@ import { type DeviceMessage, readCoordinatorMessage } from "../protocol/messages
 import type { DeviceTopics, FleetTopics } from "../protocol/topics.ts";
 import type { Rng } from "../base/rng.ts";
 import type { BlobStore } from "../transfer/blob-store.ts";
-import type { Transport, Will } from "../transport/transport.ts";
+import type { Transport } from "../transport/transport.ts";
 import {
   type AgentEffect,
   type AgentInput,
@@ -15,13 +15,14 @@ import {
   stepAgent,
 } from "./agent-machine.ts";
 import type { DeviceMemory } from "./device-memory.ts";
+import { pause } from "./pause.ts";
+import type { Presence } from "./presence.ts";
 import type { Workshop } from "./workshop.ts";
 
 export interface AgentOptions {
   readonly topics: FleetTopics;
   readonly device: string;
-  /** Names this process start. */
-  readonly boot: string;
+  readonly presence: Presence;
   readonly capabilities: Extract<DeviceMessage, { kind: "hello" }>["capabilities"];
   readonly staysAfterRun: boolean;
   readonly clock: Clock;
@@ -44,6 +45,7 @@ export type AgentEvent =
 
 /** Sign of life until the coordinator has said how often it wants one. */
 const FIRST_HEARTBEAT_MS = 5000;
+const FAREWELL_MS = 2000;
 /** Roots named in a hello, at most. */
 const MAX_HAVE = 64;
 
@@ -76,11 +78,6 @@ export class Agent {
     return this.#state.finished?.blob.root;
   }
 
-  /** What the broker tells the coordinator when this device dies. */
-  will(): Will {
-    return { topic: this.#topics.st, payload: this.#presence(false), qos: 1, retain: true };
-  }
-
   async open(transport: Transport): Promise<void> {
     const { topics } = this.#options;
     this.#transport = transport;
@@ -98,13 +95,17 @@ export class Agent {
     this.#work.abort();
     this.#beat?.cancel();
     this.#deadline?.cancel();
-    await this.#send({ kind: "bye", reason });
-    await this.#publish(this.#topics.st, this.#presence(false), true);
+    const bye = this.#send({ kind: "bye", reason });
+    const offline = this.#publish(this.#topics.st, this.#options.presence.payload(false), true);
+    const sent = new AbortController();
+    void Promise.all([bye, offline]).then(() => sent.abort());
+    // Over a link that hangs the farewell may never arrive; the will and the lease say the same.
+    await pause(this.#options.clock, FAREWELL_MS, sent.signal);
     this.#end(reason);
   }
 
   #connected(): void {
-    void this.#publish(this.#topics.st, this.#presence(true), true);
+    void this.#publish(this.#topics.st, this.#options.presence.payload(true), true);
     this.#feed({ kind: "connected" });
   }
 
@@ -214,7 +215,11 @@ export class Agent {
       case "watch-deadline": {
         const { serial, deadlineMs } = effect;
         this.#deadline?.cancel();
-        this.#deadline = clock.after(deadlineMs, () => this.#feed({ kind: "overdue", serial }));
+        // Later than the coordinator's own deadline: its next attempt may ask for this very work.
+        const graceMs = this.#heartbeatMs;
+        this.#deadline = clock.after(deadlineMs + graceMs, () =>
+          this.#feed({ kind: "overdue", serial }),
+        );
         return;
       }
       case "remember":
@@ -262,21 +267,15 @@ export class Agent {
   }
 
   async #hello(): Promise<void> {
-    const { boot, capabilities, store } = this.#options;
+    const { presence, capabilities, store } = this.#options;
     const have = (await store.list()).slice(0, MAX_HAVE);
-    await this.#send({ kind: "hello", boot, capabilities, have });
+    await this.#send({ kind: "hello", boot: presence.boot, capabilities, have });
   }
 
   #send(message: DeviceMessage): Promise<void> {
     const { epoch, task } = this.#state;
     const address = { device: this.#options.device, epoch, round: task?.round ?? 0 };
     return this.#publish(this.#topics.evt, this.#stamp.encode(message, address), false);
-  }
-
-  #presence(online: boolean): Uint8Array {
-    const { device, boot } = this.#options;
-    const epoch = this.#state.epoch;
-    return this.#stamp.encode({ kind: "presence", boot, online }, { device, epoch, round: 0 });
   }
 
   async #publish(topic: string, payload: Uint8Array, retain: boolean): Promise<void> {

@@ -7,12 +7,14 @@ import type { BlobStore } from "../transfer/blob-store.ts";
 import { createDeviceDataPlane } from "../transfer/data-plane.ts";
 import { DiskBlobStore } from "../transfer/disk-blob-store.ts";
 import { Link } from "../transport/link.ts";
+import { connectPair } from "../transport/connection-pair.ts";
 import type { TransportFactory } from "../transport/transport.ts";
 import { Agent, type AgentEvent } from "./agent.ts";
 import { BaseCache } from "./base-cache.ts";
 import type { DeviceConfig } from "./config.ts";
 import { DeviceMemory, randomName } from "./device-memory.ts";
 import type { LocalTrainer } from "./local-trainer.ts";
+import { Presence } from "./presence.ts";
 import { Workshop } from "./workshop.ts";
 
 export interface DeviceDeps {
@@ -32,65 +34,82 @@ export interface DeviceDeps {
 
 /** Resolves with the reason for the end. Rejects with TransportError when the broker cannot be reached at the start. */
 export async function runDevice(config: DeviceConfig, deps: DeviceDeps): Promise<string> {
-  const { clock, rng } = deps;
+  const { clock, rng, signal } = deps;
   const memory = new DeviceMemory(config.stateFolder);
   const device = memory.identity(config.id, rng.fork("identity"));
   const topics = fleetTopics(config.fleet);
-  const disk =
-    deps.store === undefined ? await DiskBlobStore.at(join(config.stateFolder, "blobs")) : null;
-  const store = disk ?? (deps.store as BlobStore);
-  const { link, maxBaseBytes, maxAdapterBytes, speed, staysAfterRun } = config;
+  const own = topics.device(device);
+  const presence = new Presence(own, randomName(rng.fork("boot"), 16), clock, rng.fork("presence"));
+  const { link } = config;
   const factory =
     link === undefined ? deps.factory : new Link({ clock, ...link }).wrap(deps.factory);
-  const connection = {
+  const connections = await connectPair(factory, {
+    controlId: device,
+    dataId: dataClientId(device),
+    will: presence.will(),
     clean: true,
     keepaliveSeconds: config.keepaliveSeconds,
     giveUpAfterMs: config.connectTimeoutMs,
-  };
-  const data = await factory.connect({ ...connection, clientId: dataClientId(device) });
-  let offeredRoot = (): string | undefined => undefined;
-  const plane = await createDeviceDataPlane({
-    ...{ transport: data, topics: topics.device(device), store, clock },
-    rng: rng.fork("transfers"),
-    mayRead: (_, root) => root === offeredRoot(),
   });
-  const bases = new BaseCache({
-    folder: join(config.stateFolder, "bases"),
-    store,
-    pathOf: disk === null ? null : (root) => disk.pathOf(root),
-    maxBytes: maxBaseBytes,
-  });
-  const trainer = deps.createTrainer(device);
-  const workshop = new Workshop({
-    device,
-    clock,
-    store,
-    plane,
-    bases,
-    trainer,
-    maxBaseBytes,
-    maxAdapterBytes,
-    speed,
-    onProgress: (round, progress) => deps.onEvent({ kind: "step", round, ...progress }),
-  });
-  const agent = new Agent({
-    ...{ topics, device, staysAfterRun, clock, store, memory, workshop },
-    boot: randomName(rng.fork("boot"), 16),
-    capabilities: { kind: config.type, ...deps.machine },
-    rng: rng.fork("control"),
-    onEvent: deps.onEvent,
-  });
-  offeredRoot = () => agent.offeredRoot;
-  const control = await factory.connect({ ...connection, clientId: device, will: agent.will() });
-  const stop = (): void => void agent.stop("stopped");
-  deps.signal?.addEventListener("abort", stop, { once: true });
+  const closers: (() => Promise<void>)[] = [() => connections.close()];
   try {
-    await agent.open(control);
-    if (deps.signal?.aborted === true) stop();
+    const { store, bases } = await openStores(config, deps);
+    let offeredRoot = (): string | undefined => undefined;
+    const plane = await createDeviceDataPlane({
+      transport: connections.data,
+      topics: own,
+      store,
+      clock,
+      rng: rng.fork("transfers"),
+      mayRead: (_, root) => root === offeredRoot(),
+    });
+    closers.unshift(() => plane.close());
+    const { maxBaseBytes, maxAdapterBytes, speed, staysAfterRun } = config;
+    const workshop = new Workshop({
+      device,
+      clock,
+      store,
+      plane,
+      bases,
+      maxBaseBytes,
+      maxAdapterBytes,
+      speed,
+      trainer: deps.createTrainer(device),
+      onProgress: (round, progress) => deps.onEvent({ kind: "step", round, ...progress }),
+    });
+    const agent = new Agent({
+      topics,
+      device,
+      presence,
+      staysAfterRun,
+      clock,
+      store,
+      memory,
+      workshop,
+      capabilities: { kind: config.type, ...deps.machine },
+      rng: rng.fork("control"),
+      onEvent: deps.onEvent,
+    });
+    offeredRoot = () => agent.offeredRoot;
+    const stop = (): void => void agent.stop("stopped");
+    signal?.addEventListener("abort", stop, { once: true });
+    closers.unshift(async () => signal?.removeEventListener("abort", stop));
+    await agent.open(connections.control);
+    if (signal?.aborted === true) stop();
     return await agent.ended;
   } finally {
-    deps.signal?.removeEventListener("abort", stop);
-    await plane.close();
-    await Promise.all([data.close(), control.close()]);
+    for (const close of closers) await close();
   }
+}
+
+async function openStores(
+  { stateFolder, maxBaseBytes: maxBytes }: DeviceConfig,
+  { store }: DeviceDeps,
+): Promise<{ store: BlobStore; bases: BaseCache }> {
+  const folder = join(stateFolder, "bases");
+  if (store !== undefined)
+    return { store, bases: new BaseCache({ folder, store, pathOf: null, maxBytes }) };
+  const disk = await DiskBlobStore.at(join(stateFolder, "blobs"));
+  const pathOf = (root: string): string => disk.pathOf(root);
+  return { store: disk, bases: new BaseCache({ folder, store: disk, pathOf, maxBytes }) };
 }

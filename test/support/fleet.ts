@@ -65,7 +65,12 @@ export class Fleet {
 
   coordinator(
     settings: Partial<CoordinatorConfigInput> = {},
-    options: { resume?: boolean; evaluate?: Evaluate; runFolder?: string; rng?: string } = {},
+    options: {
+      resume?: boolean;
+      evaluate?: Evaluate;
+      runFolder?: string;
+      onEvent?: (event: RunEvent) => void;
+    } = {},
   ): RunningCoordinator {
     const config = parseCoordinatorConfig({
       runFolder: options.runFolder ?? this.runFolder,
@@ -87,7 +92,10 @@ export class Fleet {
       clock: this.clock,
       rng: Rng.fromSeed(`coordinator ${this.#starts++}`),
       evaluate: options.evaluate ?? evaluate,
-      onEvent: (event) => events.push(event),
+      onEvent: (event) => {
+        events.push(event);
+        options.onEvent?.(event);
+      },
       resume: options.resume ?? false,
       store: this.#store(config.runFolder),
       signal: controller.signal,
@@ -105,6 +113,7 @@ export class Fleet {
     id: string,
     trainer: Partial<FakeTrainerOptions> = {},
     settings: Partial<DeviceConfigInput> = {},
+    onEvent: (event: AgentEvent) => void = () => undefined,
   ): RunningDevice {
     const config = parseDeviceConfig({
       id,
@@ -132,12 +141,27 @@ export class Fleet {
       rng: Rng.fromSeed(`device ${this.#starts++}`),
       createTrainer: () => fake,
       machine: { cores: 4, memoryBytes: 1e9 },
-      onEvent: (event) => device.events.push(event),
+      onEvent: (event) => {
+        device.events.push(event);
+        onEvent(event);
+      },
       store: this.#store(id),
       signal: controller.signal,
     });
     void ended.then((reason) => (device.endedWith = reason));
     return device;
+  }
+
+  /** Every message published from now until the clock moves on is lost. */
+  loseThisMoment(): void {
+    const { faults } = this.broker;
+    this.broker.faults = { ...faults, lossRate: 1 };
+    this.clock.after(0, () => (this.broker.faults = faults));
+  }
+
+  /** Roots of the complete blobs of a device, or of the coordinator by its run folder. */
+  blobsOf(owner: string): Promise<string[]> {
+    return this.#store(owner).list();
   }
 
   /** Moves the clock until the condition holds; fails when that takes longer than `limitMs` of its time. */
