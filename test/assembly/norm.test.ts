@@ -36,13 +36,16 @@ testKernel({
 });
 
 interface BackwardSizes extends Sizes {
-  readonly weights: boolean;
+  /** Whether dWeight and dBias are asked for. */
+  readonly weight: boolean;
+  readonly bias: boolean;
 }
 
 const backwardSizes: fc.Arbitrary<BackwardSizes> = fc.record({
   rows: side(12),
   cols: side(150),
-  weights: fc.boolean(),
+  weight: fc.boolean(),
+  bias: fc.boolean(),
 });
 
 type Backward = "dInp" | "dWeight" | "dBias" | "dOut" | "inp" | "mean" | "rstd" | "w";
@@ -69,15 +72,15 @@ function backwardTolerance(power: number) {
 }
 
 testKernel({
-  name: "layerNormBackwardF32 agrees with its twin, with and without weight gradients",
+  name: "layerNormBackwardF32 agrees with its twin, with and without gradients of its parameters",
   sizes: backwardSizes,
   regimes: ["normal", "tiny", "special"],
   buffers: backwardBuffers,
-  call: (kernels, at, { rows, cols, weights }) =>
+  call: (kernels, at, { rows, cols, weight, bias }) =>
     kernels.layerNormBackwardF32(
       at.dInp,
-      weights ? at.dWeight : 0,
-      weights ? at.dBias : 0,
+      weight ? at.dWeight : 0,
+      bias ? at.dBias : 0,
       at.dOut,
       at.inp,
       at.mean,
@@ -90,14 +93,14 @@ testKernel({
 });
 
 testKernel({
-  name: "rmsNormBackwardF32 agrees with its twin, with and without weight gradients",
+  name: "rmsNormBackwardF32 agrees with its twin, with and without gradients of its parameters",
   sizes: backwardSizes,
   regimes: ["normal", "tiny", "special"],
   buffers: backwardBuffers,
-  call: (kernels, at, { rows, cols, weights }) =>
+  call: (kernels, at, { rows, cols, weight }) =>
     kernels.rmsNormBackwardF32(
       at.dInp,
-      weights ? at.dWeight : 0,
+      weight ? at.dWeight : 0,
       at.dOut,
       at.inp,
       at.rstd,
