@@ -26,7 +26,7 @@ interface Bench {
   readonly trainer: Trainer;
 }
 
-function bench(options: { dropout?: number; seed?: number } = {}): Bench {
+function bench(options: { dropout?: number; seed?: number; rate?: number } = {}): Bench {
   const model = loadModel(Engine.create(), tinyFolder("bert-classify"));
   const adapted = AdaptedModel.attach(model, {
     lora: { rank: 2, alpha: 4, targets: "all-linear", dropout: options.dropout ?? 0 },
@@ -34,7 +34,7 @@ function bench(options: { dropout?: number; seed?: number } = {}): Bench {
     seed: 5,
   });
   const trainer = new Trainer(model.engine, adapted.parameters(), {
-    schedule: { kind: "constant", peakRate: 0.02, warmupSteps: 0, totalSteps: 10 },
+    schedule: { kind: "constant", peakRate: options.rate ?? 0.02, warmupSteps: 0, totalSteps: 10 },
     clipNorm: 1,
     seed: options.seed ?? 1,
   });
@@ -123,6 +123,23 @@ test("dropout masks depend on the seed and the step, and a restored run draws th
   again.trainer.restore(half.trainer.export());
   const rest = [2, 3].map(() => again.trainer.step([lossOf(again.model, SEQUENCES)]).loss);
   assert.deepEqual(rest, losses.slice(2));
+});
+
+test("each step and each micro-batch draws a mask of its own", () => {
+  // At a rate of zero nothing but the masks can change the loss.
+  const { model, adapted, trainer } = bench({ dropout: 0.4, rate: 0 });
+  for (const { tensor } of adapted.lora.parameters()) tensor.f32.fill(0.2);
+  const losses = [0, 1, 2].map(() => trainer.step([lossOf(model, SEQUENCES)]).loss);
+  assert.equal(new Set(losses).size, losses.length);
+  const separate: number[] = [];
+  trainer.step(
+    [0, 1].map(() => (tape: Tape) => {
+      const loss = lossOf(model, SEQUENCES)(tape);
+      separate.push(loss.f32[0] as number);
+      return loss;
+    }),
+  );
+  assert.notEqual(separate[0], separate[1]);
 });
 
 test("only what is trained changes", () => {

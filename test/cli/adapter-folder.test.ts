@@ -1,0 +1,88 @@
+/** Adapter folders: written, read and attached again, and what does not fit the model refused. */
+import assert from "node:assert/strict";
+import { cpSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { hostArray } from "../../src/base/arrays.ts";
+import { CheckpointError } from "../../src/base/errors.ts";
+import { attachStored, readAdapter, saveAdapter } from "../../src/cli/adapter-folder.ts";
+import { readAll, Safetensors } from "../../src/io/safetensors.ts";
+import { writeSafetensors } from "../../src/io/safetensors-writer.ts";
+import { loadModel } from "../../src/models/load.ts";
+import type { Model } from "../../src/models/model.ts";
+import { Engine } from "../../src/tensor/engine.ts";
+import { AdaptedModel } from "../../src/train/adapted-model.ts";
+import { lastLogits } from "../support/logits.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { tinyFolder, tinyReference, tinySequences, type TinyName } from "../support/tiny-model.ts";
+
+const open = (name: TinyName): Model => loadModel(Engine.create(), tinyFolder(name));
+
+for (const name of ["bert-classify", "llama-tied", "llama-classify"] as const) {
+  test(`an adapter of ${name} comes back from its folder with the same logits`, (context) => {
+    const folder = temporaryFolder(context);
+    const model = open(name);
+    const adapted = AdaptedModel.attach(model, {
+      lora: {
+        rank: 2,
+        alpha: 5,
+        targets: "all-linear",
+        dropout: 0.1,
+        rankPattern: { "1\\..*\\.(query|q_proj)": 4 },
+        alphaPattern: { "0\\..*\\.(query|q_proj)": 9 },
+      },
+      trainHead: true,
+      seed: 1,
+    });
+    for (const { tensor } of adapted.parameters()) tensor.f32.fill(0.07);
+    const sequences = tinySequences(tinyReference(name));
+    const expected = lastLogits(model, sequences);
+    saveAdapter(folder, model, adapted.shape, adapted.export(), "a base");
+
+    const stored = readAdapter(folder);
+    assert.equal(stored.task, model.task);
+    assert.deepEqual(stored.labels, model.task === "classify" ? model.labels : undefined);
+    assert.equal(stored.peft.baseModel, "a base");
+    const again = open(name);
+    const attached = attachStored(again, stored);
+    assert.deepEqual(attached.export(), adapted.export());
+    assert.deepEqual(lastLogits(again, sequences), expected);
+  });
+}
+
+test("tensors that the model has no place for are refused, not left out", (context) => {
+  const folder = temporaryFolder(context);
+  cpSync(join(tinyFolder("bert-classify"), "adapter"), folder, { recursive: true });
+  const path = join(folder, "adapter_model.safetensors");
+  const file = Safetensors.open(path);
+  const tensors = readAll(file);
+  file.close();
+  const module = "base_model.model.bert.encoder.layer.7.attention.self.query";
+  tensors.set(`${module}.lora_A.weight`, hostArray([3, 16]));
+  tensors.set(`${module}.lora_B.weight`, hostArray([16, 3]));
+  writeSafetensors(path, tensors);
+  assert.throws(
+    () => attachStored(open("bert-classify"), readAdapter(folder)),
+    (error) =>
+      error instanceof CheckpointError &&
+      /2 tensors belong to no layer of the model: .*layer\.7\..*lora_A/.test(error.message),
+  );
+});
+
+test("labels.json must be a list of names, and may be missing", (context) => {
+  const folder = temporaryFolder(context);
+  cpSync(join(tinyFolder("bert-classify"), "adapter"), folder, { recursive: true });
+  assert.equal(readAdapter(folder).labels, undefined);
+  const path = join(folder, "labels.json");
+  writeFileSync(path, '["a", "b"]');
+  assert.deepEqual(readAdapter(folder).labels, ["a", "b"]);
+  for (const damaged of ["[]", '{"0": "a"}', "[1, 2]", "nothing"]) {
+    writeFileSync(path, damaged);
+    assert.throws(
+      () => readAdapter(folder),
+      (error) => error instanceof CheckpointError && error.message.includes("labels.json"),
+    );
+  }
+  rmSync(path);
+  assert.equal(readAdapter(folder).labels, undefined);
+});
