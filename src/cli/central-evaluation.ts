@@ -7,7 +7,8 @@ import { loadModel } from "../models/load.ts";
 import { Engine, type EngineOptions } from "../tensor/engine.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
 import { AdaptedModel } from "../train/adapted-model.ts";
-import { evaluateClassifier, type ClassifierScores } from "../train/evaluate.ts";
+import type { Evaluation } from "../coordinator/run-events.ts";
+import { evaluateClassifier } from "../train/evaluate.ts";
 
 export interface CentralEvaluationOptions {
   readonly baseFolder: string;
@@ -21,7 +22,7 @@ const BATCH_SIZE = 32;
 /** A function that scores an adapter, or for null the base with the head that every device starts from. */
 export function centralEvaluation(
   options: CentralEvaluationOptions,
-): (adapter: AdapterState | null) => Promise<ClassifierScores> {
+): (adapter: AdapterState | null) => Promise<Evaluation> {
   const { baseFolder, test, kernels } = options;
   const engine = Engine.create({ kernels });
   const model = loadModel(engine, baseFolder, { task: "classify", labels: test.labels });
@@ -32,7 +33,8 @@ export function centralEvaluation(
   return (adapter) => {
     const adapted = adapter === null ? null : attach(model, adapter);
     try {
-      return Promise.resolve(evaluateClassifier(model, sequences, settings));
+      const { accuracy, loss, macroF1 } = evaluateClassifier(model, sequences, settings);
+      return Promise.resolve({ accuracy, loss, macroF1 });
     } finally {
       adapted?.detach();
     }

@@ -9,6 +9,7 @@ import { loadModel } from "../models/load.ts";
 import type { Model } from "../models/model.ts";
 import type { TrainPlan } from "../protocol/messages.ts";
 import { Engine, type EngineOptions } from "../tensor/engine.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
 import { AdaptedModel } from "../train/adapted-model.ts";
 import { FINE_TUNE_DEFAULTS, FineTuner } from "../train/fine-tune.ts";
@@ -26,6 +27,8 @@ interface Prepared {
   readonly engine: Engine;
   readonly model: Model;
   readonly tokenizer: Tokenizer;
+  /** The head as it was loaded: where a run starts, also when an earlier one trained it here. */
+  readonly freshHead: readonly { readonly tensor: Tensor; readonly values: Float32Array }[];
 }
 
 export class EngineTrainer implements LocalTrainer {
@@ -46,7 +49,11 @@ export class EngineTrainer implements LocalTrainer {
     const engine = Engine.create({ kernels: this.#options.kernels });
     // The head must start alike on every device, or averaging the first round means nothing.
     const model = loadModel(engine, folder, { task: "classify", labels, headSeed: 1 });
-    this.#prepared = { engine, model, tokenizer: loadTokenizer(folder) };
+    const freshHead = model
+      .headModules()
+      .flatMap(({ weight, bias }) => (bias === null ? [weight] : [weight, bias]))
+      .map(({ tensor }) => ({ tensor, values: tensor.toHost() }));
+    this.#prepared = { engine, model, tokenizer: loadTokenizer(folder), freshHead };
     this.#sequences = undefined;
     return Promise.resolve();
   }
@@ -57,8 +64,9 @@ export class EngineTrainer implements LocalTrainer {
     onStep: (step: number, loss: number) => Promise<void>,
     signal: AbortSignal,
   ): Promise<TrainedUpdate> {
-    const { engine, model } = this.#ready();
+    const { engine, model, tokenizer, freshHead } = this.#ready();
     const sequences = this.#encode(plan.maxTokens);
+    for (const { tensor, values } of freshHead) tensor.f32.set(values);
     const adapted = AdaptedModel.attach(model, {
       lora: {
         rank: plan.rank,
@@ -80,7 +88,7 @@ export class EngineTrainer implements LocalTrainer {
       warmupSteps: Math.min(WARMUP_STEPS, plan.steps - 1),
       seed: plan.seed,
       shuffleSeed: `${plan.seed}/${this.#options.deviceId}`,
-      padId: this.#ready().tokenizer.special.pad ?? 0,
+      padId: tokenizer.special.pad ?? 0,
     });
     try {
       if (adapter !== null) adapted.load(decodeSafetensors(adapter, "adapter"), "adapter");
@@ -102,7 +110,7 @@ export class EngineTrainer implements LocalTrainer {
           lossFirst: losses[0] ?? 0,
           lossLast: losses.at(-1) ?? 0,
           peakBytes,
-          residentBytes: process.memoryUsage.rss(),
+          residentBytes: peakResidentBytes(),
         },
       };
     } finally {
@@ -128,6 +136,11 @@ export class EngineTrainer implements LocalTrainer {
     }
     return this.#prepared;
   }
+}
+
+/** Most resident memory that this process has had. */
+function peakResidentBytes(): number {
+  return process.resourceUsage().maxRSS * 1024;
 }
 
 /** Steps over which a round's rate rises. */

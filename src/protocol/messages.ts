@@ -61,7 +61,7 @@ export const reportSchema = v.object({
   bytesDown: count,
   /** Largest memory of the tensor engine during training. */
   peakBytes: count,
-  /** Resident memory of the process after training. */
+  /** Most resident memory that the process has had. */
   residentBytes: count,
 });
 

@@ -61,7 +61,9 @@ async function run(options: Options): Promise<void> {
   });
   const adapter = summary.rounds === 0 ? null : exportAdapter(config);
   if (options.json === true) {
-    printJson({ summary: { ...summary, adapter, residentBytes: process.memoryUsage.rss() } });
+    printJson({
+      summary: { ...summary, adapter, residentBytes: process.resourceUsage().maxRSS * 1024 },
+    });
   } else if (adapter !== null) {
     print(`adapter: ${adapter}`);
   }

@@ -40,7 +40,7 @@ async function run(options: Options): Promise<void> {
   const stop = new AbortController();
   process.once("SIGINT", () => stop.abort());
   process.once("SIGTERM", () => stop.abort());
-  const reason = await runDevice(config, {
+  await runDevice(config, {
     factory: brokerAccess(config.broker, rng.fork("transport"), (text) => log.warn(text)),
     clock: systemClock,
     rng,
@@ -49,7 +49,6 @@ async function run(options: Options): Promise<void> {
     onEvent: (event) => report(log, event),
     signal: stop.signal,
   });
-  log.info(`ended: ${reason}`);
 }
 
 function report(log: ReturnType<typeof processLog>, event: AgentEvent): void {

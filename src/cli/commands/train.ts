@@ -6,6 +6,7 @@ import { ConfigError } from "../../base/errors.ts";
 import type { Sequence } from "../../data/batch.ts";
 import { LORA_DEFAULTS } from "../../lora/lora.ts";
 import type { TargetPattern } from "../../lora/targets.ts";
+import { storedLabels } from "../../models/load.ts";
 import { AdaptedModel } from "../../train/adapted-model.ts";
 import { readCheckpoint, writeCheckpoint } from "../../train/checkpoint.ts";
 import { EarlyStop } from "../../train/early-stop.ts";
@@ -83,7 +84,7 @@ function run(options: TrainOptions): void {
     kernels: options.kernels,
     task: isClassifier ? "classify" : "causal-lm",
     seed: options.seed,
-    ...(isClassifier ? { labels: data.labels } : {}),
+    ...(isClassifier ? { labels: headOrder(data.labels, storedLabels(options.model)) } : {}),
     ...(options.randomWeights === true ? { randomWeightsSeed: options.seed } : {}),
   });
   const { model, padId } = session;
@@ -118,6 +119,12 @@ function run(options: TrainOptions): void {
   if (options.json === true) {
     printJson({ steps: tuner.stepCount, kernels: session.engine.variant, ...scores });
   }
+}
+
+/** The data's labels, in the order of the model's own head where that knows the same ones. */
+function headOrder(labels: readonly string[], stored: readonly string[]): readonly string[] {
+  const isSame = stored.length === labels.length && labels.every((label) => stored.includes(label));
+  return isSame ? stored : labels;
 }
 
 /** Trains to the end or the early stop and returns what to report. */

@@ -9,7 +9,7 @@ export interface DemoResult {
   readonly bagOfWordsAccuracy: number;
   readonly base: string;
   readonly wallMs: number;
-  /** Peak resident memory of this process tree's parts, as they reported it. */
+  /** A held-out text to try the adapter on. */
   readonly sampleText: string;
 }
 
@@ -26,7 +26,7 @@ export function deviceTable(fleet: DemoFleet, { summary }: DemoResult): string {
       "upload",
       "up",
       "down",
-      "memory",
+      "peak memory",
     ],
     style: { head: [], border: [] },
     colAligns: ["left", "left", ...Array<"right">(9).fill("right")],
@@ -58,6 +58,7 @@ export function closingLines(result: DemoResult): string[] {
     `rounds     ${summary.rounds} in ${durationText(wallMs)}`,
     `accuracy   before ${score(summary.before)}, after ${score(summary.after)} on held-out text`,
     `baseline   ${percent(bagOfWordsAccuracy)} by a bag-of-words classifier that saw all devices' text`,
+    `memory     coordinator ${byteText(summary.residentBytes)} at most`,
     `adapter    ${summary.adapter ?? "none"}`,
     ...(summary.adapter === null ? [] : [`try it     ${tryCommand(result)}`]),
   ];
