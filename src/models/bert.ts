@@ -70,6 +70,9 @@ export const bert: ModelFamily = {
         norm: "cls.predictions.transform.LayerNorm",
         activation,
       },
+      ...(config.boolean("tie_word_embeddings", true)
+        ? {}
+        : { decoder: "cls.predictions.decoder" }),
       bias: "cls.predictions.bias",
     };
   },

@@ -4,7 +4,7 @@ import { CheckpointError } from "../base/errors.ts";
 import { Rng } from "../base/rng.ts";
 import { copyFileSync, existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { writeJson } from "../io/json.ts";
+import { readJsonObject, writeJson } from "../io/json.ts";
 import { openModelFolder, type ModelFolder } from "../io/model-folder.ts";
 import { writeSafetensors } from "../io/safetensors-writer.ts";
 import { ParameterStore, type ParameterSource } from "../nn/parameters.ts";
@@ -124,11 +124,8 @@ function taskOf({ config, path }: ModelFolder, family: ModelFamily): Task {
 }
 
 function labelsOf({ config, path }: ModelFolder): string[] {
-  const map = config["id2label"];
-  if (typeof map === "object" && map !== null) {
-    const entries = Object.entries(map as Record<string, unknown>);
-    return entries.sort(([a], [b]) => Number(a) - Number(b)).map(([, label]) => String(label));
-  }
+  const labels = labelMap(config["id2label"]);
+  if (labels !== undefined) return labels;
   const count = config["num_labels"];
   if (typeof count === "number") return Array.from({ length: count }, (_, i) => `LABEL_${i}`);
   throw new CheckpointError(`${path}/config.json: the class names are not known`, {
@@ -136,6 +133,19 @@ function labelsOf({ config, path }: ModelFolder): string[] {
     got: "nothing",
     hint: "is this a classifier? name a trained adapter or data with labels",
   });
+}
+
+function labelMap(map: unknown): string[] | undefined {
+  if (typeof map !== "object" || map === null) return undefined;
+  const entries = Object.entries(map as Record<string, unknown>);
+  return entries.sort(([a], [b]) => Number(a) - Number(b)).map(([, label]) => String(label));
+}
+
+/** Class names of the head that a model folder stores, in the order of its logits; none for other models. */
+export function storedLabels(folder: string): string[] {
+  const path = join(folder, "config.json");
+  const map = existsSync(path) ? readJsonObject(path)["id2label"] : undefined;
+  return labelMap(map) ?? [];
 }
 
 /** Reads by Hugging Face name, with or without the family's prefix, and remembers what was read. */

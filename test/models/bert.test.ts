@@ -1,12 +1,13 @@
 /** The BERT family: the suite of all families, its heads and older checkpoint names. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { hostArray } from "../../src/base/arrays.ts";
 import { loadModel } from "../../src/models/load.ts";
 import { Engine } from "../../src/tensor/engine.ts";
 import { assertAllClose } from "../support/all-close.ts";
 import { familySuite } from "../support/family-suite.ts";
 import { lastLogits } from "../support/logits.ts";
-import { copyTinyModel, tinyFolder, tinyReference, tinySequences } from "../support/tiny-model.ts";
+import { copyTinyModel, readTensors, tinyFolder, tinyReference, tinySequences } from "../support/tiny-model.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 for (const name of ["bert-classify", "bert-masked"] as const) {
@@ -58,6 +59,29 @@ test("a classifier keeps the pooler that its checkpoint brought", () => {
     ["classifier"],
   );
   assert.deepEqual(model.labels, ["cold", "hot", "wet"]);
+});
+
+test("an untied masked model has output weights of its own", (context) => {
+  const folder = temporaryFolder(context);
+  const name = "cls.predictions.decoder.weight";
+  const embedding = "bert.embeddings.word_embeddings.weight";
+  const config = { tie_word_embeddings: false };
+  const rows = tinySequences(tinyReference("bert-masked"));
+  const load = () => lastLogits(loadModel(Engine.create(), folder), rows);
+  copyTinyModel("bert-masked", folder, { config });
+  assert.throws(load, new RegExp(`tensor ${name} is missing`));
+  copyTinyModel("bert-masked", folder, {
+    config,
+    tensors: (tensors) => tensors.set(name, tensors.get(embedding) ?? hostArray([40, 16])),
+  });
+  const tied = lastLogits(loadModel(Engine.create(), tinyFolder("bert-masked")), rows);
+  assert.deepEqual(load(), tied);
+  copyTinyModel("bert-masked", folder, {
+    config,
+    tensors: (tensors) => tensors.set(name, hostArray([40, 16])),
+  });
+  const bias = readTensors(folder).get("cls.predictions.bias")?.data;
+  assert.deepEqual(load(), [bias, bias, bias]);
 });
 
 test("mean pooling averages the tokens of a row and needs no pooler", (context) => {
