@@ -11,6 +11,7 @@ import {
   type AgentEffect,
   type AgentInput,
   type AgentState,
+  type FinishedWork,
   newAgent,
   stepAgent,
 } from "./agent-machine.ts";
@@ -29,6 +30,8 @@ export interface AgentOptions {
   readonly rng: Rng;
   readonly store: BlobStore;
   readonly memory: DeviceMemory;
+  /** What an earlier process finished and may not have delivered. */
+  readonly finished: FinishedWork | null;
   readonly workshop: Workshop;
   readonly onEvent: (event: AgentEvent) => void;
 }
@@ -56,6 +59,7 @@ export class Agent {
   readonly #stamp: MessageStamp;
   readonly #inputs: AgentInput[] = [];
   #isStepping = false;
+  #isStopped = false;
   #state: AgentState;
   #transport: Transport | null = null;
   #heartbeatMs = FIRST_HEARTBEAT_MS;
@@ -65,11 +69,11 @@ export class Agent {
   #end: (reason: string) => void = () => undefined;
 
   constructor(options: AgentOptions) {
-    const { topics, device, clock, rng, memory } = options;
+    const { topics, device, clock, rng, finished } = options;
     this.#options = options;
     this.#topics = topics.device(device);
     this.#stamp = new MessageStamp(clock, rng);
-    this.#state = newAgent(memory.recall());
+    this.#state = newAgent(finished);
     this.ended = new Promise((resolve) => (this.#end = resolve));
   }
 
@@ -92,6 +96,7 @@ export class Agent {
 
   /** Stops working and takes leave. */
   async stop(reason: string): Promise<void> {
+    this.#isStopped = true;
     this.#work.abort();
     this.#beat?.cancel();
     this.#deadline?.cancel();
@@ -151,6 +156,7 @@ export class Agent {
 
   /** Inputs that effects cause wait until the effects of the input before are done. */
   #feed(input: AgentInput): void {
+    if (this.#isStopped) return;
     this.#inputs.push(input);
     if (this.#isStepping) return;
     this.#isStepping = true;
@@ -159,11 +165,8 @@ export class Agent {
       const [state, effects] = stepAgent(before, next);
       this.#state = state;
       if (state.phase !== before.phase) {
-        this.#options.onEvent({
-          kind: "working",
-          phase: state.phase,
-          round: state.task?.round ?? 0,
-        });
+        const round = (state.task ?? before.task)?.round ?? 0;
+        this.#options.onEvent({ kind: "working", phase: state.phase, round });
       }
       for (const effect of effects) this.#perform(effect);
     }

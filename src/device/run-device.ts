@@ -10,6 +10,7 @@ import { Link } from "../transport/link.ts";
 import { connectPair } from "../transport/connection-pair.ts";
 import type { TransportFactory } from "../transport/transport.ts";
 import { Agent, type AgentEvent } from "./agent.ts";
+import type { FinishedWork } from "./agent-machine.ts";
 import { BaseCache } from "./base-cache.ts";
 import type { DeviceConfig } from "./config.ts";
 import { DeviceMemory, randomName } from "./device-memory.ts";
@@ -85,6 +86,7 @@ export async function runDevice(config: DeviceConfig, deps: DeviceDeps): Promise
       clock,
       store,
       memory,
+      finished: await deliverable(memory, store),
       workshop,
       capabilities: { kind: config.type, ...deps.machine },
       rng: rng.fork("control"),
@@ -100,6 +102,14 @@ export async function runDevice(config: DeviceConfig, deps: DeviceDeps): Promise
   } finally {
     for (const close of closers) await close();
   }
+}
+
+/** Finished work whose update is still here; without it the record is of no use. */
+async function deliverable(memory: DeviceMemory, store: BlobStore): Promise<FinishedWork | null> {
+  const finished = memory.recall();
+  if (finished === null || (await store.has(finished.blob.root))) return finished;
+  memory.forget();
+  return null;
 }
 
 async function openStores(

@@ -119,6 +119,23 @@ test("a device that is killed after training offers its update again and does no
   expectClose(savedAdapter(fleet, 1), expectedAdapter({ a: 10, b: 10 }, 1));
 });
 
+test("a device that has lost the update that it finished trains again", async (t) => {
+  const fleet = new Fleet(t);
+  const coordinator = fleet.coordinator({ minDevices: 2, rounds: 1, quorum: 1 });
+  fleet.device("a", { stepMs: 3000 });
+  const first = fleet.device("b");
+  await fleet.until("b has trained", () => seen(coordinator, "update-received", { device: "b" }));
+  first.kill();
+  coordinator.kill();
+  for (const root of await fleet.blobsOf("b")) await fleet.storeOf("b").remove(root);
+  const second = fleet.device("b");
+  const summary = await fleet.end(
+    fleet.coordinator({ minDevices: 2, rounds: 1, quorum: 1 }, { resume: true }),
+  );
+  assert.equal(summary.ok, true);
+  assert.equal(second.trainer.begun, 1);
+});
+
 test("a command that gets lost is sent again when the device shows that it does not know", async (t) => {
   const fleet = new Fleet(t);
   const onEvent = ({ kind }: RunEvent): void => {

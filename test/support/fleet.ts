@@ -97,7 +97,7 @@ export class Fleet {
         options.onEvent?.(event);
       },
       resume: options.resume ?? false,
-      store: this.#store(config.runFolder),
+      store: this.storeOf(config.runFolder),
       signal: controller.signal,
     });
     summary.catch(() => undefined);
@@ -145,7 +145,7 @@ export class Fleet {
         device.events.push(event);
         onEvent(event);
       },
-      store: this.#store(id),
+      store: this.storeOf(id),
       signal: controller.signal,
     });
     void ended.then((reason) => (device.endedWith = reason));
@@ -159,9 +159,9 @@ export class Fleet {
     this.clock.after(0, () => (this.broker.faults = faults));
   }
 
-  /** Roots of the complete blobs of a device, or of the coordinator by its run folder. */
+  /** Roots of the complete blobs in a store. */
   blobsOf(owner: string): Promise<string[]> {
-    return this.#store(owner).list();
+    return this.storeOf(owner).list();
   }
 
   /** Moves the clock until the condition holds; fails when that takes longer than `limitMs` of its time. */
@@ -194,7 +194,8 @@ export class Fleet {
       .map((line) => JSON.parse(line) as Record<string, unknown>);
   }
 
-  #store(owner: string): MemoryBlobStore {
+  /** The blobs of a device by its id, or of a coordinator by its run folder; they outlive the process. */
+  storeOf(owner: string): MemoryBlobStore {
     const store = this.#stores.get(owner) ?? new MemoryBlobStore();
     this.#stores.set(owner, store);
     return store;
