@@ -9,7 +9,6 @@ export const ExitCode = {
   data: 65,
   unavailable: 69,
   bug: 70,
-  tryLater: 75,
 } as const;
 
 export interface ErrorDetails {
