@@ -1,5 +1,5 @@
 /** Layer norm and RMS norm over the last dimension of inp[rows,cols]; backward uses what forward saved. */
-import { Adding, fold1, fold2, map2 } from "./loops";
+import { Adding, fold1, map2 } from "./loops";
 import { loadLanes, storeLanes } from "./lanes";
 import { Add, Sum } from "./ops";
 import { madd, sumLanes } from "./simd";
