@@ -1,3 +1,4 @@
+/** The bag-of-words baseline: what it can learn, and what it cannot see. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";

@@ -1,3 +1,4 @@
+/** Accuracy and F1 against values worked out by hand. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { accuracy, confusionMatrix, f1ByClass, macroF1 } from "../../src/data/metrics.ts";

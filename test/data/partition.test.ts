@@ -1,3 +1,4 @@
+/** Dealing examples out to devices: complete, seeded, as skewed as asked for. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

@@ -1,3 +1,4 @@
+/** Splits and samples: nothing twice, every label with its share. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

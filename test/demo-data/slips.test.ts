@@ -1,3 +1,4 @@
+/** Typing slips: where they may fall and where never. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Rng } from "../../src/base/rng.ts";

@@ -1,3 +1,4 @@
+/** The tables behind the generated events: complete and without repetition. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { wordsOf } from "../../src/data/bag-of-words.ts";

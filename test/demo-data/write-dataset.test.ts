@@ -1,3 +1,4 @@
+/** Generated events as files that load again. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
