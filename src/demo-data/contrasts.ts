@@ -187,10 +187,6 @@ const SENSING: readonly ContrastSet[] = [
     tamper: "{door} does stand open, the contact is not faulty",
     "false-alarm": "{door} does not stand open, the contact is faulty",
   },
-  {
-    tamper: "{fluid} came in by the open {door}, not out of {vessel}",
-    leak: "{fluid} came out of {vessel}, not in by the open {door}",
-  },
 ];
 
 const HELD_OUT: readonly ContrastSet[] = [

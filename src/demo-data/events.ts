@@ -35,13 +35,13 @@ export interface EventOptions {
 type Form = "statement" | "finding" | "chain" | "contrast";
 
 const FORM_WEIGHTS: Readonly<Record<Form, number>> = {
-  statement: 48,
-  contrast: 38,
-  finding: 8,
-  chain: 6,
+  statement: 50,
+  contrast: 40,
+  finding: 6,
+  chain: 4,
 };
-/** Per choice, of which a line makes about five: two of three test lines hold something unseen. */
-const TEST_HELD_OUT_SHARE = 0.2;
+/** Per choice, of which a line makes about two: three of ten test lines hold something unseen. */
+const TEST_HELD_OUT_SHARE = 0.15;
 const MIN_WORDS = 8;
 const MAX_WORDS = 40;
 

@@ -3,24 +3,17 @@ import type { Style, StyleName } from "./tables.ts";
 
 export const STYLES: Readonly<Record<StyleName, Style>> = {
   syslog: {
-    openings: [
-      "{time}:{seconds} {node} eventd[{pid}]: ",
-      "{time} {node} gatewayd[{pid}]: seq {code}: ",
-      "<{pid}> {time} {node} supervisor: ",
-    ],
-    closings: ["", " (code {code})", ", sequence {pid}", "; other inputs normal"],
+    openings: ["{time} {node} eventd: ", "{node} gatewayd {code}: ", "{time} supervisor: "],
+    closings: ["", "", "", " (code {code})", "; other inputs normal"],
     isTyped: false,
   },
   alarm: {
-    openings: [
-      "EVENT {code} {place}: ",
-      "{node} message {code}, {time}: ",
-      "MSG {pid} of {node} at {time}: ",
-    ],
+    openings: ["EVENT {code} {place}: ", "{node} message {code}: ", "{place}, {time}: "],
     closings: [
       "",
+      "",
+      "",
       ", acknowledged by {colleague}",
-      ". Duty officer {colleague} informed",
       ", priority to be set",
       ". Fans, doors and supply otherwise normal",
     ],
@@ -30,18 +23,18 @@ export const STYLES: Readonly<Record<StyleName, Style>> = {
     openings: [
       "{person} at {place}: ",
       "note of {person}, {time}: ",
-      "was on site this morning, ",
-      "for the next shift, {time}: ",
-      "called by {person} today, ",
+      "was on site {time}, ",
+      "for the {time} shift: ",
+      "{person} called at {time}, ",
     ],
     closings: [
       "",
+      "",
+      "",
       ", photos are in the ticket",
-      ", will write the report tomorrow",
       ". Told {colleague}",
-      ". Rest of the site looks fine, no other alarms",
-      ", see ticket {code}",
-      ". Doors shut, network and power otherwise good",
+      ". Rest of the site looks fine",
+      ". Network and power otherwise good",
     ],
     isTyped: true,
   },

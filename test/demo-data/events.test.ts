@@ -1,3 +1,4 @@
+/** Generated events: seeded, distinct, filled in, and told apart by their words. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { trainBagOfWords, wordsOf } from "../../src/data/bag-of-words.ts";
@@ -18,9 +19,10 @@ test("the seed fixes the lines, and more of them begin alike", () => {
 });
 
 test("lines are distinct, 8 to 40 words long and completely filled in", () => {
-  const all = [...TRAIN, ...TEST];
-  assert.equal(new Set(all.map(({ text }) => text)).size, all.length);
-  for (const { text } of all) {
+  for (const part of [TRAIN, TEST]) {
+    assert.equal(new Set(part.map(({ text }) => text)).size, part.length);
+  }
+  for (const { text } of [...TRAIN, ...TEST]) {
     const numWords = text.split(/\s+/).length;
     assert.ok(numWords >= 8 && numWords <= 40, text);
     assert.doesNotMatch(text, /[{}|\t\n]|undefined|\s$|\s\s/, text);
@@ -52,6 +54,12 @@ test("only the kinds asked for are written, and an unknown one is an error", () 
   );
 });
 
+test("hardly a test line is a training line", () => {
+  const trained = new Set(TRAIN.map(({ text }) => text));
+  const known = TEST.filter(({ text }) => trained.has(text)).length;
+  assert.ok(known <= TEST.length / 1000, `${known}`);
+});
+
 test("test lines hold words and turns that no training line shows", () => {
   const trained = new Set(TRAIN.flatMap(({ text }) => wordsOf(text)));
   const isNew = (word: string): boolean => /^\p{L}{4,}$/u.test(word) && !trained.has(word);
@@ -61,7 +69,7 @@ test("test lines hold words and turns that no training line shows", () => {
   const held = withNew(TEST);
   // Fresh training lines differ in slips of the pen only.
   assert.ok(fresh < 0.1, `${fresh}`);
-  assert.ok(held > 0.3, `${held}`);
+  assert.ok(held > 0.2, `${held}`);
 });
 
 test("the same words in another order bear another label", () => {
@@ -74,11 +82,9 @@ test("the same words in another order bear another label", () => {
   assert.ok(shared > 40, `${shared}`);
 });
 
-/** The event without what stands before its last colon, times, codes and the neutral ending. */
+/** The event without opening, neutral ending, times and codes. */
 function coreOf(text: string): string {
-  const [core = ""] = text.split(
-    / \(code|, sequence|; other|\. |, photos|, see|, will|, ack|, prio/,
-  );
+  const [core = ""] = text.split(/ \(code|; other|\. |, photos|, ack|, prio/);
   return core.slice(core.lastIndexOf(": ") + 1).replace(/\d+/g, "#");
 }
 

@@ -4,16 +4,16 @@ import type { EventClass } from "../tables.ts";
 export const diskWear: EventClass = {
   statements: {
     common: [
-      "flash at {percent} % of rated write cycles, spare blocks [low|nearly used up]",
-      "SMART: reallocated sectors {count}, media wearout indicator {percent}",
+      "flash at {high} % of rated write cycles, spare blocks [low|nearly used up]",
+      "SMART: reallocated sectors {count}, media wearout indicator {low}",
       "eMMC life time estimate 0x0{digit}, pre-EOL warning set",
       "uncorrectable read errors on the data partition, {count} bad blocks mapped out",
       "ext4 remounted read-only after write errors on mmcblk{digit}",
-      "SD card of the {place} gateway is close to the end of its life",
-      "storage health {percent} %, [plan a replacement|card should be swapped soon]",
+      "SD card of the gateway at {place} is close to the end of its life",
+      "storage health {low} %, [plan a replacement|card should be swapped soon]",
     ],
     heldOut: [
-      "solid state drive reports {percent} % of its endurance spent",
+      "solid state drive reports {high} % of its endurance spent",
       "memory card is getting old: {count} defective cells remapped",
       "writes to the local log stall, the medium is worn out",
     ],
@@ -46,7 +46,7 @@ export const firmwareOk: EventClass = {
     heldOut: [
       "new software {version} is live on the controller and answers normally",
       "upgrade to {version} went through at the first try",
-      "{place} gateway came up on release {version} and passed its checks",
+      "gateway at {place} came up on release {version} and passed its checks",
     ],
   },
   names: {

@@ -63,7 +63,7 @@ export const coldStorage: KindTable = {
       heldOut: ["the liquid line valve"],
     },
     vessel: {
-      common: ["the glycol pump", "the condenser", "the evaporator of room 2", "the drip tray"],
+      common: ["the glycol pump", "the condenser", "the evaporator of room 2", "the brine pipe"],
       heldOut: ["the ammonia separator"],
     },
   },
