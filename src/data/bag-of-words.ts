@@ -21,6 +21,9 @@ export interface BagOfWordsOptions {
 
 const DEFAULTS = { bigrams: false, numEpochs: 20, l2: 1e-5, learningRate: 1 };
 
+/** The bias is in every example and would jump with each of them at the full rate; it does not decay. */
+const BIAS_RATE = 0.1;
+
 /** A trained classifier of texts. */
 export class BagOfWords {
   readonly labels: readonly string[];
@@ -106,8 +109,9 @@ export function trainBagOfWords(dataset: Dataset, options: BagOfWordsOptions): B
       softmax(logits);
       logits[truth] = (logits[truth] as number) - 1;
       scale *= 1 - rate * l2;
-      for (let c = 0; c < C; c++)
-        bias[c] = (bias[c] as number) - 0.1 * rate * (logits[c] as number);
+      for (let c = 0; c < C; c++) {
+        bias[c] = (bias[c] as number) - BIAS_RATE * rate * (logits[c] as number);
+      }
       const { words, values } = row;
       for (let i = 0; i < words.length; i++) {
         const start = (words[i] as number) * C;
