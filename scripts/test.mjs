@@ -1,5 +1,6 @@
 // Builds nothing: runs the compiled tests with node's own runner. Arguments narrow the run to sources
 // whose path contains one of them. Exit code 1 when a test failed, 64 when nothing matched.
+import { setMaxListeners } from "node:events";
 import { existsSync, readdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join, relative, sep } from "node:path";
@@ -42,6 +43,7 @@ if (unbuilt !== undefined) {
 // To Node 20 and 22 `timeout` is that of a file, to Node 24 that of a test, which a busy loop or an open
 // handle outlives: so the run also ends when nothing has been heard of any test for as long.
 const silence = new AbortController();
+setMaxListeners(0, silence.signal); // Every file listens to it.
 const stream = run({
   files,
   concurrency: availableParallelism(),
