@@ -18,6 +18,7 @@ export const newRun: RoundState = {
   attempt: 0,
   present: new Set(),
   tasks: new Map(),
+  accepted: new Map(),
   reason: "",
 };
 
@@ -53,8 +54,10 @@ export function createRoundMachine(
       case "received": {
         const task = fetchingTask(state, input.device, input.root);
         if (task === null) return [state, []];
-        const next = withTask(state, input.device, { status: "done", root: input.root });
-        return prepend([{ kind: "accept", device: input.device, root: input.root }], settle(next));
+        const { device, root } = input;
+        const accepted = new Map([...state.accepted, [device, { round: state.round, root }]]);
+        const next = { ...withTask(state, device, { status: "done" }), accepted };
+        return prepend([{ kind: "accept", device, root }], settle(next));
       }
       case "refused": {
         if (fetchingTask(state, input.device, input.root) === null) return [state, []];
@@ -179,7 +182,8 @@ function offered(
 ): Step {
   const { device, round, blob, report } = offer;
   const task = state.tasks.get(device);
-  if (round === state.round && task?.status === "done" && task.root === blob.root) {
+  const last = state.accepted.get(device);
+  if (last?.round === round && last.root === blob.root) {
     return [state, [{ kind: "accept", device, root: blob.root }]];
   }
   const refuse = (reason: RejectReason): Step => [

@@ -24,7 +24,7 @@ export interface RoundSettings {
 export type Task =
   | { readonly status: "asked" }
   | { readonly status: "fetching"; readonly blob: BlobRef; readonly report: DeviceReport }
-  | { readonly status: "done"; readonly root: string }
+  | { readonly status: "done" }
   | { readonly status: "failed" };
 
 export type RoundPhase =
@@ -46,6 +46,8 @@ export interface RoundState {
   readonly present: ReadonlySet<string>;
   /** The devices asked in this round, those of earlier attempts with an update included. */
   readonly tasks: ReadonlyMap<string, Task>;
+  /** The last update taken from each device, so that a late repeat of its offer gets the same answer. */
+  readonly accepted: ReadonlyMap<string, { readonly round: number; readonly root: string }>;
   /** Why the run ended; empty before. */
   readonly reason: string;
 }

@@ -118,6 +118,11 @@ test("a repeated offer is answered again, another update of the same device is r
     run.feed(offered("a")).has("accept", { device: "a" }),
     "also while the round is merged",
   );
+  run.feed({ kind: "aggregated", round: 1 }, { kind: "evaluated", round: 1 });
+  run.feed({ kind: "saved", round: 1 }, offered("a"));
+  assert.ok(run.has("accept", { device: "a" }), "also in the next round");
+  run.feed({ kind: "stop", reason: "enough" }, offered("a"));
+  assert.ok(run.has("accept", { device: "a" }), "also after the end");
 });
 
 test("an offer repeated while its blob is fetched starts no second transfer, a newer one replaces it", () => {
