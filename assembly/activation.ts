@@ -11,7 +11,7 @@ import { madd } from "./simd";
 
 // gelu in its tanh form is x sigmoid(z) with z = 2 sqrt(2 / pi) (x + 0.044715 x^3).
 const GELU_TANH: usize = memory.data<f32>([
-  1.5957691216057308, 0.07135481627260025, 0.21406444881780074,
+  1.595769122, 0.0713548163, 0.2140644488,
 ]);
 // At these arguments of a gate e^-z is still finite and the derivative within 1e-35 of its limit.
 const SILU_BOUNDS: usize = memory.data<f32>([-87, 87]);

@@ -85,9 +85,7 @@ function ours(variant: KernelVariant, shape: StepShape): Contender {
 
 /** PyTorch in a child process; null where it is not installed. */
 function pytorch(): { contender: (shape: StepShape) => Contender; close: () => void } {
-  const script = fileURLToPath(
-    new URL("../../../bench/pytorch/lora_step.py", import.meta.url),
-  );
+  const script = fileURLToPath(new URL("../../../bench/pytorch/lora_step.py", import.meta.url));
   // /usr/bin/python3 is the one that Debian's python3-torch belongs to.
   const child = spawn("/usr/bin/python3", [script], {
     stdio: ["pipe", "pipe", "inherit"],

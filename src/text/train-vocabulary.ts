@@ -47,7 +47,7 @@ export function trainWordPiece(lines: Iterable<string>, options: VocabularyOptio
   const idOf = new Map(vocabulary.map((piece, id) => [piece, id]));
   const words: CountedWord[] = [];
   for (const [word, count] of counts) {
-    const ids = [...word].map((char, i) => idOf.get(i === 0 ? char : continuation + char));
+    const ids = Array.from(word, (char, i) => idOf.get(i === 0 ? char : continuation + char));
     if (ids.length > longestWord || ids.includes(undefined)) continue;
     words.push({ ids: Int32Array.from(ids as number[]), count });
   }

@@ -66,7 +66,7 @@ test("what is encoded decodes to the same names, shapes and bits", () => {
       for (const [name, { shape, data }] of tensors) {
         const back = decoded.get(name);
         assert.deepEqual(back?.shape, shape);
-        assert.deepEqual(Buffer.from(back?.data.buffer as ArrayBuffer), Buffer.from(data.buffer));
+        assert.deepEqual(Buffer.from(back.data.buffer), Buffer.from(data.buffer));
       }
     }),
   );

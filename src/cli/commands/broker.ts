@@ -1,8 +1,10 @@
 /** `fedspine broker`: run the bundled MQTT broker as a child process in the foreground. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
+import { ExitCode, FedspineError } from "../../base/errors.ts";
 
 /** The broker is a program of its own; nothing here imports it. */
 export const BROKER_PROGRAM = fileURLToPath(
@@ -24,6 +26,13 @@ async function run(options: Record<string, string>): Promise<void> {
   const args = Object.entries(flags).flatMap(([key, flag]) =>
     options[key] === undefined ? [] : [flag, options[key]],
   );
+  if (!existsSync(BROKER_PROGRAM)) {
+    throw new FedspineError(
+      "the bundled broker is not part of this installation",
+      { hint: "run it from a checkout of fedspine, or use any MQTT 3.1.1 broker" },
+      ExitCode.unavailable,
+    );
+  }
   const child = spawn(process.execPath, [BROKER_PROGRAM, ...args], { stdio: "inherit" });
   const forward = (signal: NodeJS.Signals): void => void child.kill(signal);
   process.on("SIGINT", forward);

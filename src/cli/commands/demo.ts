@@ -1,6 +1,6 @@
 /** `fedspine demo`: the whole system on this machine, with real processes and an unequal fleet. */
 import { existsSync } from "node:fs";
-import { join, relative } from "node:path";
+import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { CheckpointError, ConfigError, ExitCode } from "../../base/errors.ts";
@@ -12,7 +12,7 @@ import { closingLines, deviceTable, tryCommand, type DemoResult } from "../demo/
 import { runDemo } from "../demo/run.ts";
 import { eventLine } from "../event-lines.ts";
 import { integer, kernelsOption, type KernelChoice } from "../options.ts";
-import { print, printJson } from "../output.ts";
+import { note, print, printJson } from "../output.ts";
 import { progressBar, type Progress } from "../progress.ts";
 
 interface Options {
@@ -51,11 +51,12 @@ export function command(): Command {
 }
 
 async function run(options: Options): Promise<void> {
-  const base = options.model ?? BUNDLED_BASE;
+  // Absolute, because the processes read paths relative to their configuration files.
+  const base = resolve(options.model ?? BUNDLED_BASE);
   if (!existsSync(join(base, "config.json"))) {
     throw new CheckpointError(`no base model at ${base}`, { hint: "name one with --model" });
   }
-  const folder = options.out ?? join("runs", `demo-${timestamp()}`);
+  const folder = resolve(options.out ?? join("runs", `demo-${timestamp()}`));
   if (existsSync(join(folder, "run", "run.json"))) {
     throw new ConfigError(`${folder} holds a run already`, { hint: "name another --out folder" });
   }
@@ -74,7 +75,10 @@ async function run(options: Options): Promise<void> {
   const { kernels, rounds, steps, seed } = options;
   const settings = { kernels, rounds, steps, seed, folder, base, broker: options.broker ?? null };
   const progress = progressBar("rounds", options.rounds);
-  const summary = await runDemo(fleet, settings, (event) => follow(event, say, progress));
+  const summary = await runDemo(fleet, settings, {
+    onEvent: (event) => follow(event, say, progress),
+    onDeviceLost: note,
+  });
   progress.stop();
   const result: DemoResult = {
     summary: { ...summary, adapter: summary.adapter === null ? null : shown(summary.adapter) },

@@ -54,6 +54,7 @@ async function run(options: Options): Promise<void> {
 function report(log: ReturnType<typeof processLog>, event: AgentEvent): void {
   switch (event.kind) {
     case "working":
+      if (event.phase === "idle") return;
       return log.info(`round ${event.round}: ${event.phase}`);
     case "step":
       return log.debug(

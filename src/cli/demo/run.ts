@@ -28,13 +28,19 @@ export type DemoSummary = RunSummary & {
   readonly residentBytes: number;
 };
 
+export interface DemoListener {
+  readonly onEvent: (event: RunEvent) => void;
+  /** A device process ended before the run did; the text says how and where its log is. */
+  readonly onDeviceLost: (text: string) => void;
+}
+
 const CLI = fileURLToPath(new URL("../main.js", import.meta.url));
 
 /** Starts everything and resolves when the coordinator has ended. Throws FedspineError when it leaves no summary. */
 export async function runDemo(
   fleet: DemoFleet,
   settings: DemoSettings,
-  onEvent: (event: RunEvent) => void,
+  listener: DemoListener,
 ): Promise<DemoSummary> {
   const processes = new Processes(join(settings.folder, "logs"));
   const onExit = (): void => processes.killAll();
@@ -45,10 +51,18 @@ export async function runDemo(
   try {
     const broker = settings.broker ?? (await startBroker(processes));
     const files = writeConfigurations(fleet, settings, broker);
-    const summary = followCoordinator(processes, files, settings, onEvent);
+    const summary = followCoordinator(processes, files, settings, listener);
+    let numRunning = fleet.devices.length;
     fleet.devices.forEach(({ id }, i) => {
       const args = ["device", "--config", files.devices[i] as string];
-      processes.start(id, CLI, args, () => undefined);
+      const { exited } = processes.start(id, CLI, args, () => undefined);
+      void exited.then((code) => {
+        numRunning--;
+        if (code === 0) return;
+        listener.onDeviceLost(`${id} ended with status ${code}, see ${processes.logOf(id)}`);
+        // Without devices the coordinator would wait for its join timeout.
+        if (numRunning === 0) void processes.stop("coordinator");
+      });
     });
     return await summary;
   } finally {
@@ -133,7 +147,7 @@ async function followCoordinator(
   processes: Processes,
   files: Files,
   { kernels }: DemoSettings,
-  onEvent: (event: RunEvent) => void,
+  { onEvent }: DemoListener,
 ): Promise<DemoSummary> {
   let summary: DemoSummary | undefined;
   const args = ["coordinator", "--config", files.coordinator, "--test", files.test, "--json"];
