@@ -8,7 +8,7 @@ const home = "src/protocol/topics.ts";
 
 /** A quoted text that begins or ends as our topics do: "fl/1/…", `${root}/d/…`, "…/evt". */
 const topicLiteral =
-  /["'`]fl\/|["'`/}](?:c\/(?:announce|epoch)|d\/[^"'`\s]*\/?(?:cmd|evt|st|get|blk|ask|put))["'`]/;
+  /["'`]fl\/|["'`/}](?:c\/epoch|d\/[^"'`\s]*\/?(?:cmd|evt|st|get|blk|ask|put))["'`]/;
 
 test("no file but protocol/topics.ts contains a topic literal", () => {
   const offenders = listFiles(["src", "broker/src", "bench"], ".ts").filter(
@@ -20,7 +20,7 @@ test("no file but protocol/topics.ts contains a topic literal", () => {
 test("the search finds topics as they are written", () => {
   assert.match(readSource(home), topicLiteral);
   const topics = fleetTopics("plant-7");
-  for (const topic of [topics.announce, topics.epoch, ...Object.values(topics.device("gw-1"))]) {
+  for (const topic of [topics.epoch, ...Object.values(topics.device("gw-1"))]) {
     if (topic !== "gw-1") assert.match(`publish("${topic}")`, topicLiteral);
   }
   assert.match("subscribe(`${root}/d/+/evt`)", topicLiteral);

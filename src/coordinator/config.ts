@@ -22,7 +22,7 @@ const planSchema = v.strictObject({
   steps: v.optional(positive, 20),
   batchSize: v.optional(positive, 16),
   /** Of the first round; later rounds go down in equal steps. */
-  learningRate: v.optional(v.pipe(v.number(), v.finite(), v.gtValue(0)), 5e-4),
+  learningRate: v.optional(v.pipe(v.number(), v.finite(), v.gtValue(0)), 2e-3),
   /** Share of it that the last round trains with. */
   lastRateShare: v.optional(v.pipe(v.number(), v.gtValue(0), v.maxValue(1)), 0.1),
   /** Longer texts are cut. */

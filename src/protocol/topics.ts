@@ -18,7 +18,7 @@ export const deviceChannels = [
 export type DeviceChannel = (typeof deviceChannels)[number];
 
 /** What the coordinator publishes to the whole fleet, retained. */
-export const fleetChannels = ["announce", "epoch"] as const;
+export const fleetChannels = ["epoch"] as const;
 export type FleetChannel = (typeof fleetChannels)[number];
 
 /** The exact topics of one device. */
@@ -29,8 +29,6 @@ export type DeviceTopics = { readonly [channel in DeviceChannel]: string } & {
 /** The topics of one fleet as its coordinator sees them. */
 export interface FleetTopics {
   readonly fleet: string;
-  /** Retained round hint, coordinator -> all. */
-  readonly announce: string;
   /** Retained incarnation of the coordinator, coordinator -> all; also its will. */
   readonly epoch: string;
   /** One device's topics. Throws ProtocolError for an id that ID_PATTERN refuses. */
@@ -54,7 +52,6 @@ export function fleetTopics(fleet: string): FleetTopics {
   const root = `fl/${PROTOCOL_VERSION}/${fleet}`;
   return {
     fleet,
-    announce: `${root}/c/announce`,
     epoch: `${root}/c/epoch`,
     device(device) {
       requireId("device", device);

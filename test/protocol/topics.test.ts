@@ -20,7 +20,6 @@ const id = fc.stringMatching(ID_PATTERN);
 
 test("the topics of a fleet are the documented ones", () => {
   const topics = fleetTopics("demo");
-  assert.equal(topics.announce, "fl/1/demo/c/announce");
   assert.equal(topics.epoch, "fl/1/demo/c/epoch");
   assert.equal(topics.device("gw-1").cmd, "fl/1/demo/d/gw-1/cmd");
   assert.equal(topics.everyDevice("put"), "fl/1/demo/d/+/put");
@@ -32,7 +31,6 @@ test("every topic that is built parses back to what it was built from", () => {
     fc.property(id, id, fc.constantFrom(...deviceChannels), (fleet, device, channel) => {
       const topics = fleetTopics(fleet);
       assert.deepEqual(parseTopic(topics.device(device)[channel]), { fleet, device, channel });
-      assert.deepEqual(parseTopic(topics.announce), { fleet, channel: "announce" });
       assert.deepEqual(parseTopic(topics.epoch), { fleet, channel: "epoch" });
       assert.ok(filterMatches(topics.everyDevice(channel), topics.device(device)[channel]));
     }),
@@ -74,7 +72,7 @@ test("no source file but topics.ts spells a topic", () => {
   const spelt = readdirSync(src, { recursive: true, encoding: "utf8" })
     .filter((path) => path.endsWith(".ts") && path !== join("protocol", "topics.ts"))
     .filter((path) =>
-      /["'`]fl\/|\/(announce|epoch|cmd|evt|blk)["'`]/.test(readFileSync(join(src, path), "utf8")),
+      /["'`]fl\/|\/(epoch|cmd|evt|blk)["'`]/.test(readFileSync(join(src, path), "utf8")),
     );
   assert.deepEqual(spelt, []);
 });

@@ -7,6 +7,7 @@ import { CheckpointError, ConfigError, ExitCode } from "../../base/errors.ts";
 import type { RunEvent } from "../../coordinator/run-events.ts";
 import { trainBagOfWords } from "../../data/bag-of-words.ts";
 import { accuracy } from "../../data/metrics.ts";
+import { writeDataset } from "../../demo-data/write-dataset.ts";
 import { generatedFleet, userFleet, type DemoFleet } from "../demo/fleet.ts";
 import { closingLines, deviceTable, tryCommand, type DemoResult } from "../demo/report.ts";
 import { runDemo } from "../demo/run.ts";
@@ -25,6 +26,7 @@ interface Options {
   steps: number;
   seed: number;
   out?: string;
+  writeData?: string;
   broker?: string;
   kernels: KernelChoice;
   json?: boolean;
@@ -44,6 +46,7 @@ export function command(): Command {
     .option("--steps <n>", "local steps per device and round", integer(1), 60)
     .option("--seed <n>", "seed of data, split and training", integer(0), 1)
     .option("--out <dir>", "run folder (default: runs/demo-<time>)")
+    .option("--write-data <dir>", "only write the generated events there: train.tsv and test.tsv")
     .option("--broker <url>", "use this MQTT broker instead of the bundled one")
     .addOption(kernelsOption("auto"))
     .option("--json", "only the final record, as one JSON line")
@@ -51,6 +54,12 @@ export function command(): Command {
 }
 
 async function run(options: Options): Promise<void> {
+  if (options.writeData !== undefined) {
+    const [numTrain, numTest] = [8000, 2000];
+    writeDataset(options.writeData, { seed: options.seed, numTrain, numTest });
+    print(`wrote ${numTrain} and ${numTest} synthetic events to ${options.writeData}`);
+    return;
+  }
   // Absolute, because the processes read paths relative to their configuration files.
   const base = resolve(options.model ?? BUNDLED_BASE);
   if (!existsSync(join(base, "config.json"))) {
