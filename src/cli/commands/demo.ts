@@ -13,8 +13,8 @@ import { closingLines, deviceTable, tryCommand, type DemoResult } from "../demo/
 import { runDemo } from "../demo/run.ts";
 import { eventLine } from "../event-lines.ts";
 import { integer, kernelsOption, type KernelChoice } from "../options.ts";
-import { note, print, printJson } from "../output.ts";
-import { progressBar, type Progress } from "../progress.ts";
+import { note, percent, print, printJson } from "../output.ts";
+import { progressBar, silentProgress, type Progress } from "../progress.ts";
 
 interface Options {
   data?: string;
@@ -83,10 +83,10 @@ async function run(options: Options): Promise<void> {
   }
   const { kernels, rounds, steps, seed } = options;
   const settings = { kernels, rounds, steps, seed, folder, base, broker: options.broker ?? null };
-  const progress = progressBar("rounds", options.rounds);
+  const progress = options.json === true ? silentProgress : progressBar("rounds", options.rounds);
   const summary = await runDemo(fleet, settings, {
     onEvent: (event) => follow(event, say, progress),
-    onDeviceLost: note,
+    onDeviceLost: (text) => progress.line(text, note),
   });
   progress.stop();
   const result: DemoResult = {
@@ -108,8 +108,10 @@ async function run(options: Options): Promise<void> {
 
 function follow(event: RunEvent, say: (line: string) => void, progress: Progress): void {
   const line = eventLine(event);
-  if (line !== null) say(line);
-  if (event.kind === "evaluated") progress.update(event.round, `accuracy ${event.accuracy}`);
+  if (line !== null) progress.line(line, say);
+  if (event.kind === "evaluated") {
+    progress.update(event.round, `accuracy ${percent(event.accuracy)}`);
+  }
 }
 
 /** What a classifier without word order reaches when it may see all devices' text at once. */

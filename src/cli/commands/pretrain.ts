@@ -249,7 +249,8 @@ function train(
       onEvaluation(record) {
         log(record);
         const time = durationText(performance.now() - startMs);
-        note(`step ${record.step}: held-out loss ${record.heldOutLoss.toFixed(4)} after ${time}`);
+        const { step, heldOutLoss } = record;
+        bar.line(`step ${step}: held-out loss ${heldOutLoss.toFixed(4)} after ${time}`, note);
       },
       onCheckpoint(state) {
         const values = new Map(

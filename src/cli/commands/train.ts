@@ -161,7 +161,7 @@ function loop(
       const scores = evaluate(session, heldOut);
       evaluation = scores;
       early.report(scores.loss);
-      note(`step ${done}: held-out ${scoreText(scores)}`);
+      bar.line(`step ${done}: held-out ${scoreText(scores)}`, note);
     }
     log({
       step: result.step,
