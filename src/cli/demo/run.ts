@@ -48,6 +48,7 @@ export async function runDemo(
   const onSignal = (): void => void processes.stop("coordinator");
   process.on("SIGINT", onSignal);
   process.on("SIGTERM", onSignal);
+  let isOver = false;
   try {
     const broker = settings.broker ?? (await startBroker(processes));
     const files = writeConfigurations(fleet, settings, broker);
@@ -58,7 +59,7 @@ export async function runDemo(
       const { exited } = processes.start(id, CLI, args, () => undefined);
       void exited.then((code) => {
         numRunning--;
-        if (code === 0) return;
+        if (code === 0 || isOver) return;
         listener.onDeviceLost(`${id} ended with status ${code}, see ${processes.logOf(id)}`);
         // Without devices the coordinator would wait for its join timeout.
         if (numRunning === 0) void processes.stop("coordinator");
@@ -66,6 +67,7 @@ export async function runDemo(
     });
     return await summary;
   } finally {
+    isOver = true;
     await processes.stopAll();
     process.off("exit", onExit);
     process.off("SIGINT", onSignal);
