@@ -50,8 +50,7 @@ export class EngineTrainer implements LocalTrainer {
     // The head must start alike on every device, or averaging the first round means nothing.
     const model = loadModel(engine, folder, { task: "classify", labels, headSeed: 1 });
     const freshHead = model
-      .headModules()
-      .flatMap(({ weight, bias }) => (bias === null ? [weight] : [weight, bias]))
+      .headParameters()
       .map(({ tensor }) => ({ tensor, values: tensor.toHost() }));
     this.#prepared = { engine, model, tokenizer: loadTokenizer(folder), freshHead };
     this.#sequences = undefined;

@@ -2,11 +2,12 @@
 import { loraLinear } from "../autograd/ops/lora-linear.ts";
 import { product } from "../autograd/ops/linear.ts";
 import type { Tape } from "../autograd/tape.ts";
-import { shapeText, type NamedArrays } from "../base/arrays.ts";
-import { CheckpointError, ConfigError } from "../base/errors.ts";
+import type { NamedArrays } from "../base/arrays.ts";
+import { ConfigError } from "../base/errors.ts";
 import type { Rng } from "../base/rng.ts";
 import type { Linear, LinearAdapter } from "../nn/linear.ts";
 import type { Engine } from "../tensor/engine.ts";
+import { copyToHost, overwrite, type NamedTensor } from "../tensor/named-tensors.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { patternValue, selectTargets, type TargetPattern } from "./targets.ts";
 
@@ -84,7 +85,7 @@ export class Lora {
   }
 
   /** The factors to train, named `<module>.lora_A.weight` and `<module>.lora_B.weight`. */
-  parameters(): { name: string; tensor: Tensor }[] {
+  parameters(): NamedTensor[] {
     return [...this.#pairs].flatMap(([{ name }, { a, b }]) => [
       { name: `${name}.lora_A.weight`, tensor: a },
       { name: `${name}.lora_B.weight`, tensor: b },
@@ -98,27 +99,15 @@ export class Lora {
 
   /** Overwrites the factors. Throws CheckpointError for a missing or misshapen one. */
   load(values: NamedArrays, origin: string): void {
-    for (const { name, tensor } of this.parameters()) {
-      const host = values.get(name);
-      if (host === undefined || shapeText(host.shape) !== shapeText(tensor.shape)) {
-        throw new CheckpointError(`${origin}: tensor ${name}`, {
-          expected: shapeText(tensor.shape),
-          got: host === undefined ? "nothing of that name" : shapeText(host.shape),
-          hint: "do rank and targets match the adapter?",
-        });
-      }
-      tensor.f32.set(host.data);
-    }
+    overwrite(this.parameters(), values, {
+      what: (name) => `${origin}: tensor ${name}`,
+      hint: "do rank and targets match the adapter?",
+    });
   }
 
   /** A copy of the factors. */
   export(): NamedArrays {
-    return new Map(
-      this.parameters().map(({ name, tensor }) => [
-        name,
-        { shape: tensor.shape, data: tensor.toHost() },
-      ]),
-    );
+    return copyToHost(this.parameters());
   }
 
   /** Adds every pair into its base weight, W += s B A, and detaches. */

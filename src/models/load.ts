@@ -1,5 +1,5 @@
 /** Hugging Face model folders to models and back. */
-import type { HostArray, NamedArrays } from "../base/arrays.ts";
+import type { HostArray } from "../base/arrays.ts";
 import { CheckpointError } from "../base/errors.ts";
 import { Rng } from "../base/rng.ts";
 import { copyFileSync, existsSync, mkdirSync } from "node:fs";
@@ -9,6 +9,7 @@ import { openModelFolder, type ModelFolder } from "../io/model-folder.ts";
 import { writeSafetensors } from "../io/safetensors-writer.ts";
 import { ParameterStore, type ParameterSource } from "../nn/parameters.ts";
 import type { Engine } from "../tensor/engine.ts";
+import { copyToHost } from "../tensor/named-tensors.ts";
 import type { ModelFamily, Task } from "./architecture.ts";
 import { families } from "./index.ts";
 import { Model } from "./model.ts";
@@ -66,12 +67,7 @@ export function saveModel(
   folder: string,
   options: { dtype: "F32" | "F16"; tokenizerFolder?: string },
 ): void {
-  const tensors: NamedArrays = new Map(
-    model.store.all().map(({ name, tensor }) => [
-      name,
-      { shape: tensor.shape, data: tensor.toHost() },
-    ]),
-  );
+  const tensors = copyToHost(model.store.all());
   const className = model.family.className[model.task];
   const labelMaps =
     model.task === "classify"

@@ -4,7 +4,7 @@ import { crossEntropy } from "../autograd/ops/cross-entropy.ts";
 import type { Tape } from "../autograd/tape.ts";
 import { FedspineError } from "../base/errors.ts";
 import type { Linear } from "../nn/linear.ts";
-import type { ParameterStore } from "../nn/parameters.ts";
+import type { Parameter, ParameterStore } from "../nn/parameters.ts";
 import type { Engine } from "../tensor/engine.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { Architecture, ModelFamily, Task } from "./architecture.ts";
@@ -64,6 +64,13 @@ export class Model {
   /** Modules that are trained whole beside the adapters; none for language models. */
   headModules(): readonly Linear[] {
     return this.#head instanceof ClassifierHead ? this.#head.trainableModules : [];
+  }
+
+  /** Their weights and biases. */
+  headParameters(): Parameter[] {
+    return this.headModules().flatMap(({ weight, bias }) =>
+      bias === null ? [weight] : [weight, bias],
+    );
   }
 
   /** Label logits [B, numLabels] of a classifier. */

@@ -1,10 +1,9 @@
 /** A model with a LoRA adapter and, for classifiers, a trained head: what fine-tuning changes and saves. */
-import { shapeText, type NamedArrays } from "../base/arrays.ts";
-import { CheckpointError } from "../base/errors.ts";
+import type { NamedArrays } from "../base/arrays.ts";
 import { Rng } from "../base/rng.ts";
 import { Lora, type LoraConfig } from "../lora/lora.ts";
 import type { Model } from "../models/model.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import { copyToHost, overwrite, type NamedTensor } from "../tensor/named-tensors.ts";
 
 export interface AdaptOptions {
   readonly lora: LoraConfig;
@@ -54,49 +53,27 @@ export class AdaptedModel {
   }
 
   /** The tensors to train: LoRA factors first, then head weights. */
-  parameters(): { name: string; tensor: Tensor }[] {
-    return [...this.lora.parameters(), ...this.#headParameters()];
+  parameters(): NamedTensor[] {
+    return [...this.lora.parameters(), ...(this.trainHead ? this.model.headParameters() : [])];
   }
 
   /** A copy of everything that training changes, by full name. */
   export(): NamedArrays {
-    return new Map(
-      this.parameters().map(({ name, tensor }) => [
-        name,
-        { shape: tensor.shape, data: tensor.toHost() },
-      ]),
-    );
+    return copyToHost(this.parameters());
   }
 
   /** Overwrites factors and, where present, head weights. Throws CheckpointError on a misfit. */
   load(values: NamedArrays, origin: string): void {
     this.lora.load(values, origin);
-    for (const { name, tensor } of headParameters(this.model)) {
-      const host = values.get(name);
-      if (host === undefined) continue;
-      if (shapeText(host.shape) !== shapeText(tensor.shape)) {
-        throw new CheckpointError(`${origin}: tensor ${name} has another shape`, {
-          expected: shapeText(tensor.shape),
-          got: shapeText(host.shape),
-          hint: "was the adapter trained for other classes?",
-        });
-      }
-      tensor.f32.set(host.data);
-    }
+    const stored = this.model.headParameters().filter(({ name }) => values.has(name));
+    overwrite(stored, values, {
+      what: (name) => `${origin}: tensor ${name} has another shape`,
+      hint: "was the adapter trained for other classes?",
+    });
   }
 
   /** Takes the adapter off and frees it; head weights keep their values. */
   detach(): void {
     this.lora.detach();
   }
-
-  #headParameters(): { name: string; tensor: Tensor }[] {
-    return this.trainHead ? headParameters(this.model) : [];
-  }
-}
-
-function headParameters(model: Model): { name: string; tensor: Tensor }[] {
-  return model
-    .headModules()
-    .flatMap(({ weight, bias }) => (bias === null ? [weight] : [weight, bias]));
 }

@@ -14,7 +14,7 @@ const schema = v.object({
   step: count,
   optimizerStep: count,
   position: v.object({ epoch: count, next: count }),
-  /** Which of the two alternating tensor files belongs to this state. */
+  /** The tensor file that belongs to this state. */
   tensors: v.string(),
   /** Identifies the run's settings: a continuation must have the same. */
   settings: v.record(v.string(), v.unknown()),

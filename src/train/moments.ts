@@ -1,7 +1,7 @@
 /** Per-parameter optimiser state in the state region, saved and restored by name. */
-import { shapeText, type NamedArrays } from "../base/arrays.ts";
-import { CheckpointError } from "../base/errors.ts";
+import type { NamedArrays } from "../base/arrays.ts";
 import type { Engine } from "../tensor/engine.ts";
+import { copyToHost, overwrite, type NamedTensor } from "../tensor/named-tensors.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { TrainedTensor } from "./optimizer.ts";
 
@@ -24,29 +24,19 @@ export class Moments {
   }
 
   export(): NamedArrays {
-    return new Map(
-      [...this.#byName].map(([name, tensor]) => [
-        name,
-        { shape: tensor.shape, data: tensor.toHost() },
-      ]),
-    );
+    return copyToHost(this.#named());
   }
 
   restore(values: NamedArrays): void {
-    for (const [name, tensor] of this.#byName) {
-      const host = values.get(name);
-      if (host === undefined || shapeText(host.shape) !== shapeText(tensor.shape)) {
-        throw new CheckpointError(`optimiser state ${name}`, {
-          expected: shapeText(tensor.shape),
-          got: host === undefined ? "nothing of that name" : shapeText(host.shape),
-        });
-      }
-      tensor.f32.set(host.data);
-    }
+    overwrite(this.#named(), values, { what: (name) => `optimiser state ${name}` });
   }
 
   dispose(): void {
     for (const tensor of this.#byName.values()) this.#engine.free(tensor);
     this.#byName.clear();
+  }
+
+  #named(): NamedTensor[] {
+    return Array.from(this.#byName, ([name, tensor]) => ({ name, tensor }));
   }
 }

@@ -20,6 +20,7 @@ import { localStartDefaults, startLocalAttention } from "../../pretrain/local-st
 import { pretrainPreset } from "../../pretrain/presets.ts";
 import { svdStart, svdStartDefaults } from "../../pretrain/svd-start.ts";
 import { Engine } from "../../tensor/engine.ts";
+import { copyToHost, overwrite } from "../../tensor/named-tensors.ts";
 import { loadTokenizer, type Tokenizer } from "../../text/tokenizer.ts";
 import { trainWordPiece, wordPieceFiles } from "../../text/train-vocabulary.ts";
 import { readCheckpoint, writeCheckpoint } from "../../train/checkpoint.ts";
@@ -183,11 +184,9 @@ function objectiveOf(options: Options, tokenizer: Tokenizer): Objective {
 /** Restores the checkpoint, or gives the embedding its start. */
 function start(model: Model, corpus: Corpus, options: Options): PretrainState | undefined {
   if (options.continue === true) {
-    const { values, state } = readCheckpoint(join(options.out, "checkpoint"), settingsOf(options));
-    for (const { name, tensor } of model.store.all()) {
-      const stored = values.get(name);
-      if (stored !== undefined) tensor.f32.set(stored.data);
-    }
+    const folder = join(options.out, "checkpoint");
+    const { values, state } = readCheckpoint(folder, settingsOf(options));
+    overwrite(model.store.all(), values, { what: (name) => `${folder}: tensor ${name}` });
     note(`continuing after step ${state.trainer.step}`);
     return state;
   }
@@ -253,11 +252,7 @@ function train(
         bar.line(`step ${step}: held-out loss ${heldOutLoss.toFixed(4)} after ${time}`, note);
       },
       onCheckpoint(state) {
-        const values = new Map(
-          model.store
-            .all()
-            .map(({ name, tensor }) => [name, { shape: tensor.shape, data: tensor.toHost() }]),
-        );
+        const values = copyToHost(model.store.all());
         const settings = settingsOf(options);
         writeCheckpoint(join(options.out, "checkpoint"), { state, values, settings });
       },
