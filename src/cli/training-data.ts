@@ -4,7 +4,7 @@ import { DataError } from "../base/errors.ts";
 import type { Sequence } from "../data/batch.ts";
 import { loadDataset, loadExamples, loadTokenRows } from "../data/dataset.ts";
 import { sortedLabels } from "../data/examples.ts";
-import { readJsonLines } from "../data/jsonl.ts";
+import { readJsonLines, type TokenRow } from "../data/jsonl.ts";
 import { encodeDataset, textSequences, tokenSequences } from "../data/sequences.ts";
 import { readText } from "../data/table.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
@@ -34,8 +34,9 @@ export interface TrainingData {
 export function readLabelledData(options: DataOptions): TrainingData {
   const { data, testRatio, seed } = options;
   if (holdsIds(data)) {
-    const unlabelled = loadTokenRows(data).findIndex(({ label }) => label === undefined);
-    if (unlabelled < 0) return idData(options);
+    const rows = loadTokenRows(data);
+    const unlabelled = rows.findIndex(({ label }) => label === undefined);
+    if (unlabelled < 0) return idData(rows, testRatio);
     throw new DataError(`${data}: row ${unlabelled + 1} has no label`, {
       expected: '{"input_ids", "label"} in every row',
     });
@@ -70,7 +71,7 @@ export function readLabelledData(options: DataOptions): TrainingData {
 /** Plain text, rows {"text"} or rows {"input_ids"} for language modelling. Throws DataError. */
 export function readLanguageData(options: DataOptions): TrainingData {
   const { data, testRatio } = options;
-  if (holdsIds(data)) return idData(options);
+  if (holdsIds(data)) return idData(loadTokenRows(data), testRatio);
   const texts = data.endsWith(".jsonl") ? jsonTexts(data) : paragraphs(data);
   const [trained, held] = cutEnd(texts, testRatio);
   return {
@@ -102,8 +103,7 @@ function cutEnd<T>(items: readonly T[], share: number): [kept: readonly T[], end
   return [items.slice(0, cut), items.slice(cut)];
 }
 
-function idData({ data, testRatio }: DataOptions): TrainingData {
-  const rows = loadTokenRows(data);
+function idData(rows: readonly TokenRow[], testRatio: number): TrainingData {
   const [trained, held] = cutEnd(rows, testRatio);
   const labels = sortedLabels(
     rows.flatMap(({ label }) => (label === undefined ? [] : { text: "", label })),
