@@ -21,6 +21,29 @@ const fileName = v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/)
 export const devicePhases = ["idle", "base", "adapter", "training", "uploading"] as const;
 export type DevicePhase = (typeof devicePhases)[number];
 
+/** How the importance of heads and inner channels is estimated; see src/pruning/scores. */
+export const scoreNames = ["fisher", "lora-prune", "magnitude", "activation", "random"] as const;
+export type ScoreName = (typeof scoreNames)[number];
+
+const pruningSchema = v.object({
+  /** Sparsity of the body that this device shall have from the start of this round on, in [0, 1). */
+  sparsity: v.pipe(finite, v.minValue(0), v.ltValue(1)),
+  score: v.picklist(scoreNames),
+  /** Weight of the past in the moving average of scores, per optimiser step. */
+  decay: v.pipe(finite, v.minValue(0), v.ltValue(1)),
+  /** Weight of the fleet's mean scores, which come with the adapter, against the device's own. */
+  blend: v.pipe(finite, v.minValue(0), v.maxValue(1)),
+  /** Prune only when the held-out loss has not risen by more than this share since before the last pruning; null = always. */
+  guard: v.nullable(v.pipe(finite, v.gtValue(0))),
+  /** Share of the inner channels that every layer keeps at least. */
+  minFfnShare: v.pipe(finite, v.minValue(0), v.maxValue(1)),
+  /** Every round starts from the unpruned base, so units may come back (FedMP); else what is gone is gone. */
+  isReversible: v.boolean(),
+});
+
+/** How a device shall prune. */
+export type PruningPlan = v.InferOutput<typeof pruningSchema>;
+
 const planSchema = v.object({
   rank: v.pipe(positive, v.maxValue(1024)),
   alpha: v.pipe(finite, v.gtValue(0)),
@@ -42,6 +65,19 @@ const planSchema = v.object({
   seed: count,
   dropout: v.pipe(finite, v.minValue(0), v.ltValue(1)),
   labels: v.pipe(v.array(v.pipe(v.string(), v.maxLength(100))), v.minLength(1), v.maxLength(200)),
+  /** null = the model stays whole. */
+  pruning: v.nullable(pruningSchema),
+  /** "continue": train the received factors on. "merge": fold them into the base and train fresh ones (FLoRA). */
+  start: v.picklist(["continue", "merge"]),
+  /** false keeps the A factors as they are (FFA-LoRA). */
+  trainA: v.boolean(),
+  /** HetLoRA's rank self-pruning: weight of the tail's norm in the loss, and the share of the rank that is not tail. */
+  selfPruning: v.nullable(
+    v.object({
+      weight: v.pipe(finite, v.minValue(0)),
+      share: v.pipe(finite, v.gtValue(0), v.ltValue(1)),
+    }),
+  ),
 });
 
 /** What a device shall train this round. */
@@ -53,6 +89,18 @@ export const reportSchema = v.object({
   steps: count,
   lossFirst: finite,
   lossLast: finite,
+  /** Mean loss on examples that the device holds back, with the received adapter before training; null when it holds none. */
+  heldOutLoss: v.nullable(finite),
+  /** LoRA rank of the update. */
+  rank: positive,
+  /** Share of the body's parameters that is gone. */
+  sparsity: v.pipe(finite, v.minValue(0), v.ltValue(1)),
+  /** Whether the guard has kept the device from pruning this time. */
+  pruningSkipped: v.boolean(),
+  /** First-order importance of the update: sum over factors of |<factor, gradient>|, mean over the steps. */
+  importance: v.pipe(finite, v.minValue(0)),
+  /** Mean duration of an optimiser step. */
+  stepMs: durationMs,
   trainMs: durationMs,
   downloadMs: durationMs,
   /** Size of the offered update. */
