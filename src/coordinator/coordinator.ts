@@ -247,5 +247,9 @@ export function planOf(
     labels,
     learningRate: plan.learningRate * (1 - progress * (1 - lastRateShare)),
     seed: Rng.fromSeed(`${seed}/plan/${round}`).nextUint32(),
+    pruning: null,
+    start: "continue",
+    trainA: true,
+    selfPruning: null,
   };
 }

@@ -44,7 +44,13 @@ export type RunEvent =
       steps: number;
       lossFirst: number;
       lossLast: number;
+      heldOutLoss: number | null;
+      rank: number;
+      sparsity: number;
+      pruningSkipped: boolean;
+      importance: number;
       updateBytes: number;
+      stepMs: number;
       trainMs: number;
       downloadMs: number;
       uploadMs: number;

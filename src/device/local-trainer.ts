@@ -2,9 +2,9 @@
 import type { DeviceReport, TrainPlan } from "../protocol/messages.ts";
 
 /** The part of the report that only the trainer knows. */
-export type TrainerReport = Pick<
+export type TrainerReport = Omit<
   DeviceReport,
-  "numSamples" | "steps" | "lossFirst" | "lossLast" | "peakBytes" | "residentBytes"
+  "stepMs" | "trainMs" | "downloadMs" | "bytesUp" | "bytesDown"
 >;
 
 export interface TrainedUpdate {

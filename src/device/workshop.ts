@@ -9,6 +9,7 @@ import { BaseCache } from "./base-cache.ts";
 import type { LocalTrainer } from "./local-trainer.ts";
 import { Pace } from "./pace.ts";
 import { pause } from "./pause.ts";
+import { StepTimer } from "./step-timer.ts";
 
 export interface WorkshopOptions {
   readonly device: string;
@@ -98,10 +99,12 @@ export class Workshop {
     await this.#prepare(plan.labels);
     const adapter = task.adapter === null ? null : await store.readAll(task.adapter.root);
     const pace = new Pace(clock, speed);
+    const timer = new StepTimer(clock);
     const onStep = async (step: number, loss: number): Promise<void> => {
       this.progress = { step, numSteps: plan.steps, loss: Number.isFinite(loss) ? loss : null };
       onProgress(task.round, this.progress);
       await pace.rest(signal);
+      timer.stepDone();
     };
     const { update, report } = await trainer.train(plan, adapter, onStep, signal);
     if (!Number.isFinite(report.lossFirst) || !Number.isFinite(report.lossLast)) {
@@ -111,6 +114,7 @@ export class Workshop {
     }
     const blob = await store.put(update);
     const measured = {
+      stepMs: timer.meanMs,
       trainMs: clock.nowMs() - startMs,
       downloadMs: this.#downloadMs,
       bytesUp: blob.sizeBytes,

@@ -85,7 +85,9 @@ export class FakeTrainer implements LocalTrainer {
     const lossLast = misbehaviour === "diverges" ? Number.NaN : 2 / plan.steps;
     const update = spoilt(encodeAdapter(fakeUpdate(deviceId, plan, start)), misbehaviour, plan);
     const sizes = { peakBytes: 1_000_000, residentBytes: 50_000_000 };
-    return { update, report: { numSamples, steps: plan.steps, lossFirst: 2, lossLast, ...sizes } };
+    const pruned = { rank: plan.rank, sparsity: 0, pruningSkipped: false, importance: 0.1 };
+    const losses = { lossFirst: 2, lossLast, heldOutLoss: null };
+    return { update, report: { numSamples, steps: plan.steps, ...losses, ...pruned, ...sizes } };
   }
 }
 

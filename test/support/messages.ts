@@ -21,6 +21,10 @@ export const PLAN: TrainPlan = {
   seed: 7,
   dropout: 0.1,
   labels: ["yes", "no"],
+  pruning: null,
+  start: "continue",
+  trainA: true,
+  selfPruning: null,
 };
 
 export const REPORT: DeviceReport = {
@@ -28,6 +32,12 @@ export const REPORT: DeviceReport = {
   steps: 10,
   lossFirst: 1.5,
   lossLast: 0.5,
+  heldOutLoss: 0.9,
+  rank: 4,
+  sparsity: 0.25,
+  pruningSkipped: false,
+  importance: 0.1,
+  stepMs: 8,
   trainMs: 100,
   downloadMs: 10,
   bytesUp: 1000,
