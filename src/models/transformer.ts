@@ -7,6 +7,7 @@ import { rope, ropeTables, type RopeTables } from "../autograd/ops/rope.ts";
 import { siluMul } from "../autograd/ops/silu-mul.ts";
 import type { Tape } from "../autograd/tape.ts";
 import { ShapeError } from "../base/errors.ts";
+import type { UnitKind } from "../base/structure.ts";
 import { Linear } from "../nn/linear.ts";
 import { Norm } from "../nn/norm.ts";
 import type { Parameter, ParameterStore } from "../nn/parameters.ts";
@@ -34,7 +35,18 @@ export interface Block {
   readonly mlpNorm: Norm;
 }
 
+/** Sees what the units of each layer put out; importance scores are made of it. */
+export interface UnitObserver {
+  /**
+   * `tensor` is what enters the attention output ("heads", [B·T, H·D] of the heads left in the layer) or
+   * the down projection ("ffn", [B·T, F]). On a recording tape its gradient is there after backward.
+   */
+  unitActivations(layer: number, kind: UnitKind, tensor: Tensor): void;
+}
+
 export class Transformer {
+  /** Told of every layer's units in each {@link forward}; null for nobody. */
+  observer: UnitObserver | null = null;
   readonly architecture: Architecture;
   readonly tokenEmbedding: Parameter;
   readonly blocks: readonly Block[];
@@ -109,9 +121,13 @@ export class Transformer {
     let x = this.embed(tape, ids, positions);
     capture?.(x);
     this.blocks.forEach((block, i) => {
-      const attend = (inp: Tensor): Tensor =>
-        this.#attend(tape, block, inp, positionTensor, lengths, B, T);
-      x = this.runBlock(tape, block, x, attend);
+      const observe = (kind: UnitKind, tensor: Tensor): void => this.#observe(i, kind, tensor);
+      const attend = (inp: Tensor): Tensor => {
+        const mixed = this.#attend(tape, block, inp, positionTensor, lengths, B, T);
+        observe("heads", mixed);
+        return block.attentionOutput.forward(tape, mixed);
+      };
+      x = this.runBlock(tape, block, x, attend, (inner) => observe("ffn", inner));
       const isLast = i === this.blocks.length - 1;
       if (!isLast || this.finalNorm === null) capture?.(x);
     });
@@ -122,14 +138,35 @@ export class Transformer {
     return x;
   }
 
-  /** One block around a given way to attend; generation passes one that uses its cache. */
-  runBlock(tape: Tape, block: Block, x: Tensor, attend: (inp: Tensor) => Tensor): Tensor {
+  /**
+   * One block around a given way to attend; generation passes one that uses its cache. `onInner` sees
+   * what enters the down projection.
+   */
+  runBlock(
+    tape: Tape,
+    block: Block,
+    x: Tensor,
+    attend: (inp: Tensor) => Tensor,
+    onInner?: (inner: Tensor) => void,
+  ): Tensor {
+    const mlp = (inp: Tensor): Tensor => {
+      const inner = this.#inner(tape, block, inp);
+      onInner?.(inner);
+      return block.down.forward(tape, inner);
+    };
     if (this.architecture.normPlacement === "pre") {
       const mid = add(tape, x, attend(block.attentionNorm.forward(tape, x)));
-      return add(tape, mid, this.#mlp(tape, block, block.mlpNorm.forward(tape, mid)));
+      return add(tape, mid, mlp(block.mlpNorm.forward(tape, mid)));
     }
     const mid = block.attentionNorm.forward(tape, add(tape, x, attend(x)));
-    return block.mlpNorm.forward(tape, add(tape, mid, this.#mlp(tape, block, mid)));
+    return block.mlpNorm.forward(tape, add(tape, mid, mlp(mid)));
+  }
+
+  #observe(layer: number, kind: UnitKind, tensor: Tensor): void {
+    if (this.observer === null) return;
+    // Below the lowest adapter nothing is recorded unless someone wants its gradient.
+    tensor.requiresGrad = true;
+    this.observer.unitActivations(layer, kind, tensor);
   }
 
   #attend(
@@ -149,18 +186,16 @@ export class Transformer {
       q = rope(tape, q, this.rope, positions, H);
       k = rope(tape, k, this.rope, positions, G);
     }
-    const mixed = attention(tape, q, k, v, lengths, { B, T, H, G, D, causal });
-    return block.attentionOutput.forward(tape, mixed);
+    return attention(tape, q, k, v, lengths, { B, T, H, G, D, causal });
   }
 
-  #mlp(tape: Tape, block: Block, x: Tensor): Tensor {
+  /** x [M, C] -> what enters the down projection [M, F]. */
+  #inner(tape: Tape, block: Block, x: Tensor): Tensor {
     const up = block.up.forward(tape, x);
     const { mlp } = this.architecture;
-    const inner =
-      mlp.kind === "gated" && block.gate !== null
-        ? siluMul(tape, block.gate.forward(tape, x), up)
-        : activation(tape, up, mlp.kind === "plain" ? mlp.activation : "silu");
-    return block.down.forward(tape, inner);
+    return mlp.kind === "gated" && block.gate !== null
+      ? siluMul(tape, block.gate.forward(tape, x), up)
+      : activation(tape, up, mlp.kind === "plain" ? mlp.activation : "silu");
   }
 }
 

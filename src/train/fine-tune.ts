@@ -4,9 +4,9 @@ import type { Model } from "../models/model.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { BatchStream, type BatchPosition } from "./batch-stream.ts";
 import type { ScheduleKind } from "./schedule.ts";
-import { Trainer, type StepResult, type TrainerState } from "./trainer.ts";
+import { Trainer, type StepHooks, type StepResult, type TrainerState } from "./trainer.ts";
 
-export interface FineTuneOptions {
+export interface FineTuneOptions extends StepHooks {
   /** Updates to make in all. */
   readonly steps: number;
   readonly batchSize: number;
@@ -64,7 +64,10 @@ export class FineTuner {
       padId,
       shuffleSeed: shuffle ? orderSeed : null,
     });
+    const { afterBackward, beforeUpdate } = options;
     this.#trainer = new Trainer(model.engine, parameters, {
+      ...(afterBackward === undefined ? {} : { afterBackward }),
+      ...(beforeUpdate === undefined ? {} : { beforeUpdate }),
       schedule: {
         kind: options.schedule,
         peakRate: options.peakRate,

@@ -9,7 +9,18 @@ import { ADAMW_DEFAULTS, AdamW, type AdamWConfig } from "./adamw.ts";
 import type { Optimizer, TrainedTensor } from "./optimizer.ts";
 import { learningRate, type Schedule } from "./schedule.ts";
 
-export interface TrainerConfig {
+/** Where others may look into a step or change its gradients. */
+export interface StepHooks {
+  /**
+   * Called per micro-batch after its backward pass, while the step's temporaries last. Gradients on the
+   * tape are those of the loss divided by the number of micro-batches.
+   */
+  readonly afterBackward?: (tape: Tape) => void;
+  /** Called once the gradients of all micro-batches are summed, before their norm is taken and clipped. */
+  readonly beforeUpdate?: (trained: readonly TrainedTensor[]) => void;
+}
+
+export interface TrainerConfig extends StepHooks {
   readonly schedule: Schedule;
   /** Upper bound of the gradient's 2-norm, or null for none. */
   readonly clipNorm: number | null;
@@ -87,10 +98,12 @@ export class Trainer {
           const fresh = tape.gradient(tensor);
           if (fresh !== undefined) kernels.axpyF32(gradient.ptr, fresh.ptr, 1, gradient.size);
         }
+        this.#config.afterBackward?.(tape);
         return out.f32[0] as number;
       });
     });
     loss /= microBatches.length;
+    this.#engine.step(() => this.#config.beforeUpdate?.(this.#trained));
     const gradientNorm = this.#gradientNorm();
     if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
       throw new FedspineError(

@@ -9,8 +9,9 @@ import type { Model } from "../../src/models/model.ts";
 import { Engine } from "../../src/tensor/engine.ts";
 import type { Tensor } from "../../src/tensor/tensor.ts";
 import { AdaptedModel } from "../../src/train/adapted-model.ts";
-import { Trainer } from "../../src/train/trainer.ts";
-import { assertAllClose } from "../support/all-close.ts";
+import { Trainer, type StepHooks } from "../../src/train/trainer.ts";
+import { assertAllClose, largest } from "../support/all-close.ts";
+import { must } from "../support/must.ts";
 import { tinyFolder } from "../support/tiny-model.ts";
 
 const SEQUENCES: readonly Sequence[] = [
@@ -26,7 +27,14 @@ interface Bench {
   readonly trainer: Trainer;
 }
 
-function bench(options: { dropout?: number; seed?: number; rate?: number } = {}): Bench {
+interface BenchOptions extends StepHooks {
+  readonly dropout?: number;
+  readonly seed?: number;
+  readonly rate?: number;
+}
+
+function bench(options: BenchOptions = {}): Bench {
+  const { afterBackward, beforeUpdate } = options;
   const model = loadModel(Engine.create(), tinyFolder("bert-classify"));
   const adapted = AdaptedModel.attach(model, {
     lora: { rank: 2, alpha: 4, targets: "all-linear", dropout: options.dropout ?? 0 },
@@ -37,6 +45,8 @@ function bench(options: { dropout?: number; seed?: number; rate?: number } = {})
     schedule: { kind: "constant", peakRate: options.rate ?? 0.02, warmupSteps: 0, totalSteps: 10 },
     clipNorm: 1,
     seed: options.seed ?? 1,
+    ...(afterBackward === undefined ? {} : { afterBackward }),
+    ...(beforeUpdate === undefined ? {} : { beforeUpdate }),
   });
   return { model, adapted, trainer };
 }
@@ -69,6 +79,33 @@ test("a step counts from 0 and reports the rate it used", () => {
   assert.deepEqual([first.step, second.step, trainer.stepCount], [0, 1, 2]);
   assert.equal(first.rate, 0.02);
   assert.ok(second.loss < first.loss);
+});
+
+test("hooks see every backward pass, and change gradients before norm and update", () => {
+  const order: string[] = [];
+  let tensors: readonly Tensor[] = [];
+  const made = bench({
+    afterBackward(tape) {
+      order.push("backward");
+      assert.ok(tensors.every((tensor) => largest(must(tape.gradient(tensor)).f32) >= 0));
+    },
+    beforeUpdate(trained) {
+      order.push("update");
+      for (const { name, gradient } of trained)
+        if (!name.endsWith("lora_B.weight")) gradient.f32.fill(0);
+      const before = made.model.engine.stats.step;
+      made.model.engine.empty([1000]);
+      assert.ok(made.model.engine.stats.step > before);
+    },
+  });
+  tensors = made.adapted.parameters().map(({ tensor }) => tensor);
+  const parts = [SEQUENCES.slice(0, 2), SEQUENCES.slice(2)];
+  const { gradientNorm } = made.trainer.step(parts.map((part) => lossOf(made.model, part)));
+  assert.deepEqual(order, ["backward", "backward", "update"]);
+  assert.equal(made.model.engine.stats.step, 0);
+  const other = bench();
+  const plain = other.trainer.step([lossOf(other.model, SEQUENCES)]).gradientNorm;
+  assert.ok(gradientNorm > 0 && gradientNorm < plain);
 });
 
 test("divergence is an error that leaves every parameter and moment as it was", () => {
