@@ -22,8 +22,9 @@ const rings: Readonly<Record<string, readonly string[]>> = {
   protocol: ["base"],
   transport: ["base"],
   strategies: ["base"],
+  cost: ["base"],
   transfer: ["base", "protocol", "transport"],
-  coordinator: ["base", "io", "protocol", "transport", "strategies", "transfer"],
+  coordinator: ["base", "io", "protocol", "transport", "strategies", "cost", "transfer"],
   // The device runs alone: it never meets coordinator or strategies but in protocol.
   device: [
     ...["base", "backend", "tensor", "autograd", "nn", "lora", "io", "text", "data", "models"],

@@ -1,0 +1,28 @@
+/** Floating-point operations of matrix products: multiplications and additions count one each. */
+import type { ModelShape } from "../base/model-shape.ts";
+import { trainingStep, type StepSetup } from "./step.ts";
+
+/** Operations of one pass in each direction. */
+export interface StepFlops {
+  readonly forward: number;
+  readonly backward: number;
+}
+
+/**
+ * A training step of frozen weights with LoRA pairs. Counted: linear layers and head 2MNK forward and 2MNK for the
+ * gradient of their inputs down to the lowest trained layer, pairs and trained heads with their weights' gradients,
+ * attention scores 4BHT²D forward and 8BHT²D backward. Not counted: norms, activations, softmax, embeddings, the optimiser.
+ */
+export function stepFlops(shape: ModelShape, setup: StepSetup): StepFlops {
+  let [forward, backward] = [0, 0];
+  for (const operation of trainingStep(shape, setup)) {
+    forward += operation.forward.flops;
+    backward += operation.backward?.flops ?? 0;
+  }
+  return { forward, backward };
+}
+
+/** Of one pass without gradients: scoring a batch. */
+export function forwardFlops(shape: ModelShape, setup: StepSetup): number {
+  return stepFlops(shape, setup).forward;
+}

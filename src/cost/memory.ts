@@ -1,0 +1,68 @@
+/** Bytes that the engine holds while it trains, by its own regions. */
+import type { ModelShape } from "../base/model-shape.ts";
+import type { Structure } from "../base/structure.ts";
+import { adaptedLinears, keptSize } from "./parameters.ts";
+import { trainingStep, type StepSetup } from "./step.ts";
+import { traitsOf } from "./traits.ts";
+
+/** As `engine.stats` reports them. */
+export interface TrainingMemory {
+  /** Frozen weights and head. */
+  readonly weights: number;
+  /** Adapter, gradients, and both moments of AdamW. */
+  readonly state: number;
+  /** Largest extent of activations, their gradients and scratch within a step. */
+  readonly step: number;
+  /** The sum: the largest memory of the tensor engine, linear memory's growth in whole blocks aside. */
+  readonly peak: number;
+}
+
+export function trainingMemory(shape: ModelShape, setup: StepSetup): TrainingMemory {
+  const weights = weightBytes(shape, setup.structure);
+  const state = stateBytes(shape, setup);
+  const step = stepBytes(shape, setup);
+  return { weights, state, step, peak: weights + state + step };
+}
+
+/** All parameters in float32, and the tables of rotary positions. */
+export function weightBytes(shape: ModelShape, structure: Structure): number {
+  const { embeddingParameters, normParameters, headParameters, maxPositions, headSize } = shape;
+  let bytes = tensorBytes(embeddingParameters + normParameters + headParameters);
+  for (const each of shape.linears) {
+    const { outputs, inputs } = keptSize(each, structure);
+    bytes += tensorBytes(outputs * inputs) + (each.bias ? tensorBytes(outputs) : 0);
+  }
+  const halfTable = traitsOf(shape).hasPositionTable ? 0 : maxPositions * (headSize / 2);
+  return bytes + 2 * (halfTable === 0 ? 0 : tensorBytes(halfTable));
+}
+
+/** Pairs four times over (values, gradient, two moments), a trained head three times: its values are weights. */
+function stateBytes(shape: ModelShape, { structure, targets, rank, trainHead }: StepSetup): number {
+  let bytes = 0;
+  for (const each of adaptedLinears(shape, targets)) {
+    const { outputs, inputs } = keptSize(each, structure);
+    bytes += 4 * (tensorBytes(rank * inputs) + tensorBytes(outputs * rank));
+  }
+  const isHeadTrained = trainHead && traitsOf(shape).isClassifier;
+  return bytes + (isHeadTrained ? 3 * tensorBytes(shape.headParameters) : 0);
+}
+
+function stepBytes(shape: ModelShape, setup: StepSetup): number {
+  const operations = trainingStep(shape, setup);
+  const passes = [
+    ...operations.map(({ forward }) => forward),
+    ...operations.toReversed().map(({ backward }) => backward),
+  ];
+  let [held, peak] = [0, 0];
+  for (const pass of passes) {
+    if (pass === null) continue;
+    for (const elements of pass.tensors) held += tensorBytes(elements);
+    peak = Math.max(peak, held + pass.scratchBytes);
+  }
+  return peak;
+}
+
+/** float32, rounded up to the arena's cache lines. */
+function tensorBytes(elements: number): number {
+  return Math.ceil((4 * elements) / 64) * 64;
+}

@@ -1,0 +1,53 @@
+/** Bytes of an adapter on the wire: a safetensors file of factors sliced to a structure, heads and scores. */
+import type { ModelShape } from "../base/model-shape.ts";
+import { encodeStructure, unitKinds } from "../base/structure.ts";
+import { adaptedLinears, keptSize, type AdapterSetup } from "./parameters.ts";
+import { traitsOf } from "./traits.ts";
+
+export interface TrafficSetup extends AdapterSetup {
+  readonly trainHead: boolean;
+  /** Whether scores of units travel too. */
+  readonly hasScores: boolean;
+}
+
+/** Exact for factors and scores; the names of head tensors, which a shape does not know, count HEAD_NAME_CHARS each. */
+export function adapterFileBytes(shape: ModelShape, setup: TrafficSetup): number {
+  const tensors = [...tensorsOf(shape, setup)].sort(([a], [b]) => (a < b ? -1 : 1));
+  const structure = encodeStructure(setup.structure, shape.units);
+  const fields = [`"__metadata__":{"format":"pt","structure":"${structure}"}`];
+  let offset = 0;
+  for (const [name, sides] of tensors) {
+    const end = offset + 4 * sides.reduce((product, side) => product * side, 1);
+    fields.push(
+      `"${name}":{"dtype":"F32","shape":[${sides.join(",")}],"data_offsets":[${offset},${end}]}`,
+    );
+    offset = end;
+  }
+  const headerBytes = fields.join(",").length + 2;
+  return 8 + Math.ceil(headerBytes / 8) * 8 + offset;
+}
+
+function* tensorsOf(
+  shape: ModelShape,
+  { structure, targets, rank, trainHead, hasScores }: TrafficSetup,
+): Generator<[name: string, sides: number[]]> {
+  for (const linear of adaptedLinears(shape, targets)) {
+    const { outputs, inputs } = keptSize(linear, structure);
+    yield [`${linear.name}.lora_A.weight`, [rank, inputs]];
+    yield [`${linear.name}.lora_B.weight`, [outputs, rank]];
+  }
+  if (trainHead && traitsOf(shape).isClassifier) {
+    const weights = shape.numLabels * shape.width;
+    yield ["h".repeat(HEAD_NAME_CHARS), [shape.numLabels, shape.width]];
+    if (shape.headParameters > weights) {
+      yield ["h".repeat(HEAD_NAME_CHARS - 1), [shape.headParameters - weights]];
+    }
+  }
+  if (hasScores) {
+    const { units } = shape;
+    for (const kind of unitKinds) yield [`scores.${kind}`, [units.layers, units[kind]]];
+  }
+}
+
+/** Characters of "classifier.weight". */
+const HEAD_NAME_CHARS = 17;
