@@ -13,6 +13,7 @@ export * from "./pool";
 export * from "./reduce";
 export * from "./rope";
 export { softmaxBackwardF32, softmaxF32 } from "./softmax";
+export * from "./unit-scores";
 
 /** First byte above the module's static data: where the caller's arena may start. */
 export function heapBase(): i32 {

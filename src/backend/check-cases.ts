@@ -140,6 +140,15 @@ export const checkCases: Cases = {
     const table = f32(rows * n);
     return [table, f32(rows), table, below(n, rows), rows, n, ignoreIndex, 0.2];
   },
+  unitDotsF32: (n) => {
+    const heads = f32(B * n * H * D);
+    return [f32(B * H), heads, heads, below(n + 1, B), B, n, H, D];
+  },
+  unitAbsDotsF32: (n) => {
+    const channels = f32(B * rows * n);
+    return [f32(B * n), channels, channels, below(rows + 1, B), B, rows, n, 1];
+  },
+  unitAbsSumsF32: (n) => [f32(B * H), f32(B * n * H * D), below(n + 1, B), B, n, H, D],
   sumF32: (n) => [f32(n), n],
   sumSquaresF32: (n) => [f32(n), n],
   sumRowsF32: (n) => [f32(n), f32(rows * n), rows, n],

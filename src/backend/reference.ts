@@ -14,6 +14,7 @@ import { createPoolTwins } from "./reference/pool.ts";
 import { createReduceTwins } from "./reference/reduce.ts";
 import { createRopeTwins } from "./reference/rope.ts";
 import { createSoftmaxTwins } from "./reference/softmax.ts";
+import { createUnitScoreTwins } from "./reference/unit-scores.ts";
 
 /** Twins of all kernels over `memory`; slow, no SIMD, sums in f64. A missing twin does not compile. */
 export function createReferenceKernels(memory: WebAssembly.Memory): Kernels {
@@ -33,5 +34,6 @@ export function createReferenceKernels(memory: WebAssembly.Memory): Kernels {
     ...createReduceTwins(memory),
     ...createRopeTwins(memory),
     ...createSoftmaxTwins(memory),
+    ...createUnitScoreTwins(memory),
   };
 }

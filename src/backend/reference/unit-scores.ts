@@ -1,0 +1,44 @@
+/** Sums over units with f64 sums, in ascending order. */
+import type { KernelSubset } from "../kernels.ts";
+import { at, floats, validLengths } from "./views.ts";
+
+type UnitScoreName = "unitDotsF32" | "unitAbsDotsF32" | "unitAbsSumsF32";
+
+/** Twins of assembly/unit-scores.ts over `memory`, with the same arguments. */
+export function createUnitScoreTwins(memory: WebAssembly.Memory): KernelSubset<UnitScoreName> {
+  type Sizes = readonly [lengths: number, B: number, T: number, U: number, S: number];
+  const unitSums = (
+    out: number,
+    [lengths, B, T, U, S]: Sizes,
+    valueAt: (i: number) => number,
+  ): void => {
+    validLengths(memory, lengths, B, T).forEach((valid, b) => {
+      const sums = new Float64Array(U);
+      for (let i = 0; i < valid * U * S; i++) {
+        const u = Math.floor(i / S) % U;
+        sums[u] = at(sums, u) + valueAt(b * T * U * S + i);
+      }
+      floats(memory, out + 4 * b * U, U).set(sums);
+    });
+  };
+  return {
+    unitDotsF32: (out, a, b, ...sizes) => unitSums(out, sizes, products(a, b, sizes)),
+    unitAbsDotsF32: (out, a, b, ...sizes) => {
+      const product = products(a, b, sizes);
+      unitSums(out, sizes, (i) => Math.abs(product(i)));
+    },
+    unitAbsSumsF32: (out, a, ...sizes) => {
+      const values = floats(memory, a, elements(sizes));
+      unitSums(out, sizes, (i) => Math.abs(at(values, i)));
+    },
+  };
+
+  function products(a: number, b: number, sizes: Sizes): (i: number) => number {
+    const [left, right] = [floats(memory, a, elements(sizes)), floats(memory, b, elements(sizes))];
+    return (i) => at(left, i) * at(right, i);
+  }
+
+  function elements([, B, T, U, S]: Sizes): number {
+    return B * T * U * S;
+  }
+}
