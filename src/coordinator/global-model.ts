@@ -4,7 +4,7 @@ import type { Clock } from "../base/clock.ts";
 import { RoundError } from "../base/errors.ts";
 import type { AdapterUpdate, Aggregator } from "../strategies/aggregation/aggregator.ts";
 import type { BlobRef, BlobStore } from "../transfer/blob-store.ts";
-import { encodeAdapter } from "./adapter-bytes.ts";
+import { encodeAdapterFile } from "../io/adapter-file.ts";
 import type { Evaluation, RunEvent } from "./run-events.ts";
 import type { Checkpoint, RunFolder } from "./run-folder.ts";
 
@@ -70,7 +70,7 @@ export class GlobalModel {
   /** Makes the adapter of the checkpoint available to devices. */
   async load(): Promise<void> {
     if (this.#adapter !== null)
-      this.#blob = await this.#options.store.put(encodeAdapter(this.#adapter));
+      this.#blob = await this.#options.store.put(encodeAdapterFile(this.#adapter));
   }
 
   /** Throws RoundError when the updates cannot be merged. */
@@ -86,7 +86,7 @@ export class GlobalModel {
     this.#adapter = state;
     const outdated = this.#oldBlob;
     this.#oldBlob = this.#blob;
-    this.#blob = await store.put(encodeAdapter(state));
+    this.#blob = await store.put(encodeAdapterFile(state));
     if (outdated !== null && !this.serves(outdated.root)) await store.remove(outdated.root);
     const devices = updates.map(({ deviceId }) => deviceId);
     const numSamples = updates.reduce((sum, update) => sum + update.numSamples, 0);

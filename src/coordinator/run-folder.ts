@@ -7,7 +7,7 @@ import { ConfigError } from "../base/errors.ts";
 import { parseSettings } from "../base/settings.ts";
 import { writeFileAtomic } from "../io/atomic-file.ts";
 import { readJson, writeJson } from "../io/json.ts";
-import { decodeAdapter, encodeAdapter } from "./adapter-bytes.ts";
+import { decodeAdapterFile, encodeAdapterFile } from "../io/adapter-file.ts";
 import type { CoordinatorConfig } from "./config.ts";
 import type { RunEvent } from "./run-events.ts";
 
@@ -77,7 +77,7 @@ export class RunFolder {
     const before = this.#record();
     const adapterFile = `adapter-round-${record.round}.safetensors`;
     const path = join(this.path, adapterFile);
-    const bytes = encodeAdapter(adapter);
+    const bytes = encodeAdapterFile(adapter);
     writeFileAtomic(path, [bytes]);
     writeJson(join(this.path, "checkpoint.json"), { ...record, adapterFile });
     if (before !== undefined && before.adapterFile !== adapterFile) {
@@ -93,7 +93,7 @@ export class RunFolder {
     const path = join(this.path, record.adapterFile);
     return {
       ...record,
-      adapter: decodeAdapter(readFileSync(path), record.alpha / record.rank, path),
+      adapter: decodeAdapterFile(readFileSync(path), path, record.alpha / record.rank),
     };
   }
 

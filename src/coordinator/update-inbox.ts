@@ -6,7 +6,7 @@ import type { AdapterUpdate } from "../strategies/aggregation/aggregator.ts";
 import { defectOf, mismatchOf, rankOf } from "../strategies/aggregation/update-check.ts";
 import type { BlobRef, BlobStore } from "../transfer/blob-store.ts";
 import type { DataPlane } from "../transfer/data-plane.ts";
-import { decodeAdapter } from "./adapter-bytes.ts";
+import { decodeAdapterFile } from "../io/adapter-file.ts";
 
 export interface InboxOptions {
   readonly plane: DataPlane;
@@ -93,7 +93,7 @@ export class UpdateInbox {
     const { rank, scale } = this.#options;
     let state: AdapterState;
     try {
-      state = decodeAdapter(bytes, scale, `the update of ${device}`);
+      state = decodeAdapterFile(bytes, `the update of ${device}`, scale);
     } catch (error) {
       return refused("unreadable", error instanceof Error ? error.message : String(error));
     }

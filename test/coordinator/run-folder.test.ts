@@ -5,10 +5,9 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { ConfigError } from "../../src/base/errors.ts";
 import { Rng } from "../../src/base/rng.ts";
-import { decodeAdapter, encodeAdapter } from "../../src/coordinator/adapter-bytes.ts";
 import { parseCoordinatorConfig } from "../../src/coordinator/config.ts";
 import { RunFolder, expectSameModel } from "../../src/coordinator/run-folder.ts";
-import { HEAD, moduleNamed, randomAdapter } from "../support/adapters.ts";
+import { moduleNamed, randomAdapter } from "../support/adapters.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { must } from "../support/must.ts";
 
@@ -20,18 +19,6 @@ const RECORD = {
   before: null,
   after: null,
 };
-
-test("an adapter survives the trip through bytes", () => {
-  const adapter = randomAdapter(Rng.fromSeed(1), 3, 2);
-  const copy = decodeAdapter(encodeAdapter(adapter), 2, "copy");
-  for (const module of adapter.modules) assert.deepEqual(moduleNamed(copy, module.name), module);
-  assert.deepEqual(copy.heads.get(HEAD.name), adapter.heads.get(HEAD.name));
-  assert.throws(() => {
-    const [first] = adapter.modules;
-    const heads = new Map([["layer.lora_A.weight", must(first).a]]);
-    decodeAdapter(encodeAdapter({ modules: [], heads }), 2, "half");
-  }, /layer has one factor/);
-});
 
 test("the last checkpoint is loaded, the one before it is gone", (t) => {
   const folder = new RunFolder(temporaryFolder(t));

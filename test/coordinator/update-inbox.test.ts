@@ -5,7 +5,7 @@ import type { AdapterState } from "../../src/base/adapter.ts";
 import { ManualClock } from "../../src/base/clock.ts";
 import { TransportError } from "../../src/base/errors.ts";
 import { Rng } from "../../src/base/rng.ts";
-import { encodeAdapter } from "../../src/coordinator/adapter-bytes.ts";
+import { encodeAdapterFile } from "../../src/io/adapter-file.ts";
 import { GlobalModel } from "../../src/coordinator/global-model.ts";
 import { RunFolder } from "../../src/coordinator/run-folder.ts";
 import { UpdateInbox } from "../../src/coordinator/update-inbox.ts";
@@ -50,7 +50,7 @@ function setUp(kept: readonly string[] = [], pull?: (options: PullOptions) => Pr
     isKept: (root) => kept.includes(root),
   });
   const offer = async (device: string, state: AdapterState, like: AdapterState | null = null) =>
-    inbox.fetch({ device, blob: await far.put(encodeAdapter(state)), numSamples: 5, like });
+    inbox.fetch({ device, blob: await far.put(encodeAdapterFile(state)), numSamples: 5, like });
   return { store, far, inbox, offer };
 }
 
@@ -68,7 +68,7 @@ test("a sound update is held for its device until the round is cleared, and so i
 
 test("a blob that the fleet needs stays, whoever offers it as an update", async () => {
   const shared = adapter("shared");
-  const { root } = await new MemoryBlobStore().put(encodeAdapter(shared));
+  const { root } = await new MemoryBlobStore().put(encodeAdapterFile(shared));
   const { inbox, offer, store } = setUp([root]);
   await offer("a", shared);
   await offer("b", adapter("b"));

@@ -4,7 +4,7 @@ import type { NamedArrays } from "../../src/base/arrays.ts";
 import type { Clock } from "../../src/base/clock.ts";
 import { RoundError } from "../../src/base/errors.ts";
 import { Rng } from "../../src/base/rng.ts";
-import { decodeAdapter, encodeAdapter } from "../../src/coordinator/adapter-bytes.ts";
+import { decodeAdapterFile, encodeAdapterFile } from "../../src/io/adapter-file.ts";
 import type { LocalTrainer, TrainedUpdate } from "../../src/device/local-trainer.ts";
 import type { TrainPlan } from "../../src/protocol/messages.ts";
 import { HEAD, LAYERS, randomAdapter, randomArray } from "./adapters.ts";
@@ -81,9 +81,9 @@ export class FakeTrainer implements LocalTrainer {
     }
     if (misbehaviour === "fails") throw new RoundError("out of memory");
     const scale = plan.alpha / plan.rank;
-    const start = adapter === null ? null : decodeAdapter(adapter, scale, "adapter");
+    const start = adapter === null ? null : decodeAdapterFile(adapter, "adapter", scale);
     const lossLast = misbehaviour === "diverges" ? Number.NaN : 2 / plan.steps;
-    const update = spoilt(encodeAdapter(fakeUpdate(deviceId, plan, start)), misbehaviour, plan);
+    const update = spoilt(encodeAdapterFile(fakeUpdate(deviceId, plan, start)), misbehaviour, plan);
     const sizes = { peakBytes: 1_000_000, residentBytes: 50_000_000 };
     const pruned = { rank: plan.rank, sparsity: 0, pruningSkipped: false, importance: 0.1 };
     const losses = { lossFirst: 2, lossLast, heldOutLoss: null };
@@ -117,17 +117,19 @@ function spoilt(good: Uint8Array, misbehaviour: Misbehaviour, plan: TrainPlan): 
   const rng = Rng.fromSeed("spoilt");
   switch (misbehaviour) {
     case "sends-nan": {
-      const state = decodeAdapter(good, 1, "good");
+      const state = decodeAdapterFile(good, "good");
       state.modules[0]?.a.data.fill(Number.NaN, 0, 1);
-      return encodeAdapter(state);
+      return encodeAdapterFile(state);
     }
     case "sends-wrong-layers":
-      return encodeAdapter(randomAdapter(rng, plan.rank, 1, [...LAYERS].slice(1)));
+      return encodeAdapterFile(
+        randomAdapter(rng, plan.rank, plan.alpha / plan.rank, [...LAYERS].slice(1)),
+      );
     case "sends-garbage":
       return Uint8Array.from({ length: 500 }, () => rng.int(256));
     case "sends-much": {
       const heads: NamedArrays = new Map([[HEAD.name, randomArray(rng, [MUCH / 4])]]);
-      return encodeAdapter({ modules: [], heads });
+      return encodeAdapterFile({ modules: [], heads });
     }
     default:
       return good;

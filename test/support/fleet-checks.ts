@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { AdapterState } from "../../src/base/adapter.ts";
-import { decodeAdapter } from "../../src/coordinator/adapter-bytes.ts";
+import { decodeAdapterFile } from "../../src/io/adapter-file.ts";
 import { parseCoordinatorConfig } from "../../src/coordinator/config.ts";
 import { planOf } from "../../src/coordinator/coordinator.ts";
 import type { RunEvent } from "../../src/coordinator/run-events.ts";
@@ -58,7 +58,7 @@ export function expectedAdapter(devices: Record<string, number>, rounds: number)
 /** The adapter in the checkpoint of a round. */
 export function savedAdapter(fleet: Fleet, round: number): AdapterState {
   const path = join(fleet.runFolder, `adapter-round-${round}.safetensors`);
-  return decodeAdapter(readFileSync(path), SCALE, path);
+  return decodeAdapterFile(readFileSync(path), path, SCALE);
 }
 
 /** Compares what the adapters add to their layers; their factors may differ. */
