@@ -85,8 +85,7 @@ function firstDirections(module: LoraModule, rank: number): LoraModule {
   const { a, b } = module;
   const [inputs, outputs] = [a.shape[1] ?? 0, b.shape[0] ?? 0];
   const cut = hostArray([outputs, rank]);
-  for (let o = 0; o < outputs; o++)
-    cut.data.set(b.data.subarray(o * R, o * R + rank), o * rank);
+  for (let o = 0; o < outputs; o++) cut.data.set(b.data.subarray(o * R, o * R + rank), o * rank);
   return { ...module, a: hostArray([rank, inputs], a.data.slice(0, rank * inputs)), b: cut };
 }
 
