@@ -12,6 +12,7 @@ import { loadKernels, type KernelVariant } from "../../src/backend/wasm.ts";
 import { KernelError } from "../../src/base/errors.ts";
 import { Rng } from "../../src/base/rng.ts";
 import { bert } from "../../src/models/bert.ts";
+import { describeModel } from "../../src/models/description.ts";
 import { Model } from "../../src/models/model.ts";
 import { ParameterStore } from "../../src/nn/parameters.ts";
 import { Engine } from "../../src/tensor/engine.ts";
@@ -57,7 +58,10 @@ function ours(variant: KernelVariant, shape: StepShape): Contender {
     classifier_pooling: "mean",
   };
   const store = new ParameterStore(engine, { rng: Rng.fromSeed(1) });
-  const model = new Model(store, { family: bert, task: "classify", config, labels: ["a", "b"] });
+  const model = new Model(
+    store,
+    describeModel({ family: bert, task: "classify", config, labels: ["a", "b"] }),
+  );
   const adapted = AdaptedModel.attach(model, {
     lora: { rank: shape.rank, alpha: 16, targets: ["query", "value"], dropout: 0 },
     trainHead: true,

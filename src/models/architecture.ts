@@ -1,5 +1,6 @@
 /** What a transformer is, as data: a family fills this in, the stack executes it. */
 import type { ActivationName } from "../autograd/ops/activation.ts";
+import type { UnitKind } from "../base/structure.ts";
 import type { NormKind } from "../nn/norm.ts";
 
 /** Sizes and choices of one model; every letter as in GLOSSARY.md. */
@@ -45,6 +46,24 @@ export interface ParameterNames {
   readonly finalNorm?: string;
 }
 
+/** The linear layers of a block, in the order of execution. */
+export const linearRoles = [
+  "query",
+  "key",
+  "value",
+  "attentionOutput",
+  "gate",
+  "up",
+  "down",
+] as const;
+export type LinearRole = (typeof linearRoles)[number];
+
+/** The layers that have outputs (rows) of their own for every unit of a kind, and those that have inputs (columns). */
+export interface UnitLayers {
+  readonly rows: readonly LinearRole[];
+  readonly cols: readonly LinearRole[];
+}
+
 /** What a model is used for; decides its head. */
 export type Task = "classify" | "masked-lm" | "causal-lm";
 
@@ -78,6 +97,8 @@ export interface ModelFamily {
   /** Reads the sizes out of config.json. Throws CheckpointError naming the key. */
   architecture(config: ConfigReader): Architecture;
   readonly names: ParameterNames;
+  /** Where the prunable units of each kind stand. A layer is pruned on one side only. */
+  readonly units: Readonly<Record<UnitKind, UnitLayers>>;
   head(task: Task, config: ConfigReader): HeadSpec;
   /** `architectures` entry that transformers would write for the task. */
   readonly className: Readonly<Partial<Record<Task, string>>>;

@@ -55,6 +55,11 @@ export const bert: ModelFamily = {
     mlpNorm: `${LAYER}.output.LayerNorm`,
   },
 
+  units: {
+    heads: { rows: ["query", "key", "value"], cols: ["attentionOutput"] },
+    ffn: { rows: ["up"], cols: ["down"] },
+  },
+
   head(task, config) {
     if (task === "classify") {
       const pooling = config.choice("classifier_pooling", ["cls", "mean"], "cls");

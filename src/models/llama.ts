@@ -53,6 +53,11 @@ export const llama: ModelFamily = {
     finalNorm: "model.norm",
   },
 
+  units: {
+    heads: { rows: ["query", "key", "value"], cols: ["attentionOutput"] },
+    ffn: { rows: ["gate", "up"], cols: ["down"] },
+  },
+
   head(task, config) {
     if (task === "classify") {
       return { kind: "classifier", pooling: "last", classifier: "score", bias: false };

@@ -4,21 +4,17 @@ import { CheckpointError } from "../base/errors.ts";
 import { Rng } from "../base/rng.ts";
 import { copyFileSync, existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { readJsonObject, writeJson } from "../io/json.ts";
+import { writeJson } from "../io/json.ts";
 import { openModelFolder, type ModelFolder } from "../io/model-folder.ts";
 import { writeSafetensors } from "../io/safetensors-writer.ts";
 import { ParameterStore, type ParameterSource } from "../nn/parameters.ts";
 import type { Engine } from "../tensor/engine.ts";
 import { copyToHost } from "../tensor/named-tensors.ts";
-import type { ModelFamily, Task } from "./architecture.ts";
-import { families } from "./index.ts";
+import type { ModelFamily } from "./architecture.ts";
+import { describeConfig, type Purpose } from "./description.ts";
 import { Model } from "./model.ts";
 
-export interface LoadModelOptions {
-  /** What the model shall do; by default what config.json's `architectures` says. */
-  readonly task?: Task;
-  /** Class names of a new head; by default config.json's `id2label`. */
-  readonly labels?: readonly string[];
+export interface LoadModelOptions extends Purpose {
   /** Starts a classification head that the checkpoint lacks. */
   readonly headSeed?: number;
   /** Ignore the stored weights and start every parameter from this seed: the control of experiments. */
@@ -39,24 +35,14 @@ export function loadModel(engine: Engine, folder: string, options: LoadModelOpti
 }
 
 function fromFiles(engine: Engine, files: ModelFolder, options: LoadModelOptions): Model {
-  const family = findFamily(files);
-  const task = options.task ?? taskOf(files, family);
-  const configPath = join(files.path, "config.json");
-  if (!family.tasks.includes(task)) {
-    throw new CheckpointError(`${configPath}: ${family.modelType} cannot ${task}`, {
-      expected: family.tasks.join(" or "),
-      got: task,
-    });
-  }
-  const labels = task === "classify" ? (options.labels ?? labelsOf(files)) : [];
-  const model = (store: ParameterStore): Model =>
-    new Model(store, { family, task, config: files.config, configPath, labels });
+  const description = describeConfig(files.config, join(files.path, "config.json"), options);
   if (options.randomWeightsSeed !== undefined) {
-    return model(new ParameterStore(engine, { rng: Rng.fromSeed(options.randomWeightsSeed) }));
+    const rng = Rng.fromSeed(options.randomWeightsSeed);
+    return new Model(new ParameterStore(engine, { rng }), description);
   }
-  const source = new CheckpointSource(files, family);
+  const source = new CheckpointSource(files, description.family);
   const rng = Rng.fromSeed(options.headSeed ?? 1);
-  const loaded = model(new ParameterStore(engine, { source, rng }));
+  const loaded = new Model(new ParameterStore(engine, { source, rng }), description);
   source.refuseExtras();
   return loaded;
 }
@@ -94,54 +80,6 @@ export function saveModel(
       copyFileSync(from, join(folder, name));
     }
   }
-}
-
-function findFamily({ config, path }: ModelFolder): ModelFamily {
-  const family = families.find(({ modelType }) => modelType === config["model_type"]);
-  if (family === undefined) {
-    throw new CheckpointError(`${path}/config.json: unknown architecture`, {
-      expected: `model_type ${families.map(({ modelType }) => modelType).join(" or ")}`,
-      got: JSON.stringify(config["model_type"]),
-      hint: "only these families are implemented",
-    });
-  }
-  return family;
-}
-
-function taskOf({ config, path }: ModelFolder, family: ModelFamily): Task {
-  const listed = Array.isArray(config["architectures"]) ? config["architectures"] : [];
-  const task = family.tasks.find((candidate) => listed.includes(family.className[candidate]));
-  if (task !== undefined) return task;
-  throw new CheckpointError(`${path}/config.json: architectures does not say what the model is for`, {
-    expected: Object.values(family.className).join(" or "),
-    got: JSON.stringify(config["architectures"]),
-    hint: "name the task on the command line",
-  });
-}
-
-function labelsOf({ config, path }: ModelFolder): string[] {
-  const labels = labelMap(config["id2label"]);
-  if (labels !== undefined) return labels;
-  const count = config["num_labels"];
-  if (typeof count === "number") return Array.from({ length: count }, (_, i) => `LABEL_${i}`);
-  throw new CheckpointError(`${path}/config.json: the class names are not known`, {
-    expected: "id2label",
-    got: "nothing",
-    hint: "is this a classifier? name a trained adapter or data with labels",
-  });
-}
-
-function labelMap(map: unknown): string[] | undefined {
-  if (typeof map !== "object" || map === null) return undefined;
-  const entries = Object.entries(map as Record<string, unknown>);
-  return entries.sort(([a], [b]) => Number(a) - Number(b)).map(([, label]) => String(label));
-}
-
-/** Class names of the head that a model folder stores, in the order of its logits; none for other models. */
-export function storedLabels(folder: string): string[] {
-  const path = join(folder, "config.json");
-  const map = existsSync(path) ? readJsonObject(path)["id2label"] : undefined;
-  return labelMap(map) ?? [];
 }
 
 /** Reads by Hugging Face name, with or without the family's prefix, and remembers what was read. */

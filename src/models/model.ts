@@ -3,25 +3,16 @@ import { gatherRows } from "../autograd/ops/gather-rows.ts";
 import { crossEntropy } from "../autograd/ops/cross-entropy.ts";
 import type { Tape } from "../autograd/tape.ts";
 import { FedspineError } from "../base/errors.ts";
+import type { ModelShape } from "../base/model-shape.ts";
 import type { Linear } from "../nn/linear.ts";
 import type { Parameter, ParameterStore } from "../nn/parameters.ts";
 import type { Engine } from "../tensor/engine.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { Architecture, ModelFamily, Task } from "./architecture.ts";
-import { ConfigFile } from "./config-file.ts";
+import type { ModelDescription } from "./description.ts";
 import { ClassifierHead, LmHead } from "./heads.ts";
+import { modelShape } from "./shape.ts";
 import { Transformer, type TokenBatch } from "./transformer.ts";
-
-export interface ModelOptions {
-  readonly family: ModelFamily;
-  readonly task: Task;
-  /** The parsed config.json. */
-  readonly config: Readonly<Record<string, unknown>>;
-  /** Its path, for errors. */
-  readonly configPath?: string;
-  /** Class names for task "classify"; their order is the order of the logits. */
-  readonly labels?: readonly string[];
-}
 
 export class Model {
   readonly engine: Engine;
@@ -29,31 +20,29 @@ export class Model {
   readonly task: Task;
   readonly config: Readonly<Record<string, unknown>>;
   readonly architecture: Architecture;
+  /** The unpruned sizes. */
+  readonly shape: ModelShape;
   readonly labels: readonly string[];
   readonly store: ParameterStore;
   readonly body: Transformer;
   readonly #head: ClassifierHead | LmHead;
 
-  /** Takes every parameter from the store. Throws CheckpointError for a bad config or tensor. */
-  constructor(
-    store: ParameterStore,
-    { family, task, config, configPath, labels }: ModelOptions,
-  ) {
-    const reader = new ConfigFile(config, configPath);
+  /** Takes every parameter from the store. Throws CheckpointError for a bad tensor. */
+  constructor(store: ParameterStore, description: ModelDescription) {
+    const { family, task, config, labels, architecture, head } = description;
     this.engine = store.engine;
     this.store = store;
     this.family = family;
     this.task = task;
     this.config = config;
-    this.labels = labels ?? [];
-    this.architecture = family.architecture(reader);
-    reader.checkSizes(this.architecture);
-    this.body = new Transformer(store, this.architecture, family.names);
-    const spec = family.head(task, reader);
+    this.labels = labels;
+    this.architecture = architecture;
+    this.shape = modelShape(description);
+    this.body = new Transformer(store, architecture, family.names);
     this.#head =
-      spec.kind === "classifier"
-        ? new ClassifierHead(store, this.architecture, spec, this.labels.length)
-        : new LmHead(store, this.architecture, spec, this.body);
+      head.kind === "classifier"
+        ? new ClassifierHead(store, architecture, head, labels.length)
+        : new LmHead(store, architecture, head, this.body);
   }
 
   /** The linear layers that adapters may attach to. */

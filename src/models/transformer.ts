@@ -12,7 +12,8 @@ import { Linear } from "../nn/linear.ts";
 import { Norm } from "../nn/norm.ts";
 import type { Parameter, ParameterStore } from "../nn/parameters.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import type { Architecture, ParameterNames } from "./architecture.ts";
+import type { Architecture, LinearRole, ParameterNames } from "./architecture.ts";
+import { linearSizes } from "./shape.ts";
 
 /** Right-padded token ids: `ids` holds B·T of them, row after row; `lengths` the valid ones of each row. */
 export interface TokenBatch {
@@ -205,23 +206,23 @@ function takeBlock(
   names: ParameterNames,
   layerIndex: number,
 ): Block {
-  const { width, numHeads, numKvHeads, headSize, innerWidth, attentionBias, mlpBias, norm } =
-    architecture;
+  const { width, norm } = architecture;
   const init = { kind: "normal", std: architecture.initStd } as const;
+  const sizes = linearSizes(architecture);
   const named = (template: string): string => template.replace("{i}", String(layerIndex));
-  const take = (template: string, inputs: number, outputs: number, bias: boolean): Linear =>
-    Linear.take(store, named(template), inputs, outputs, { bias, init });
-  const queryWidth = numHeads * headSize;
-  const kvWidth = numKvHeads * headSize;
+  const take = (role: LinearRole, template: string): Linear => {
+    const { inputs, outputs, bias } = sizes[role];
+    return Linear.take(store, named(template), inputs, outputs, { bias, init });
+  };
   return {
-    query: take(names.query, width, queryWidth, attentionBias),
-    key: take(names.key, width, kvWidth, attentionBias),
-    value: take(names.value, width, kvWidth, attentionBias),
-    attentionOutput: take(names.attentionOutput, queryWidth, width, attentionBias),
+    query: take("query", names.query),
+    key: take("key", names.key),
+    value: take("value", names.value),
+    attentionOutput: take("attentionOutput", names.attentionOutput),
     attentionNorm: Norm.take(store, named(names.attentionNorm), width, norm),
-    gate: names.gate === undefined ? null : take(names.gate, width, innerWidth, mlpBias),
-    up: take(names.up, width, innerWidth, mlpBias),
-    down: take(names.down, innerWidth, width, mlpBias),
+    gate: names.gate === undefined ? null : take("gate", names.gate),
+    up: take("up", names.up),
+    down: take("down", names.down),
     mlpNorm: Norm.take(store, named(names.mlpNorm), width, norm),
   };
 }

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DataError } from "../../src/base/errors.ts";
 import { Rng } from "../../src/base/rng.ts";
+import { describeModel } from "../../src/models/description.ts";
 import { Model } from "../../src/models/model.ts";
 import { ParameterStore } from "../../src/nn/parameters.ts";
 import type { Corpus } from "../../src/pretrain/corpus.ts";
@@ -65,7 +66,7 @@ function bench(kind: Kind, repeats?: number): Bench {
   });
   const store = new ParameterStore(Engine.create(), { rng: Rng.fromSeed(1) });
   return {
-    model: new Model(store, { family: preset.family, task: preset.task, config }),
+    model: new Model(store, describeModel({ family: preset.family, task: preset.task, config })),
     corpus: corpusOf(tokenizer, repeats),
     objective:
       kind === "causal"

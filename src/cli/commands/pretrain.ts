@@ -5,6 +5,7 @@ import { Command, Option } from "commander";
 import { Rng } from "../../base/rng.ts";
 import { writeJson } from "../../io/json.ts";
 import { saveModel } from "../../models/load.ts";
+import { describeModel } from "../../models/description.ts";
 import { Model } from "../../models/model.ts";
 import { ParameterStore } from "../../nn/parameters.ts";
 import {
@@ -140,7 +141,10 @@ function run(options: Options): void {
   const preset = pretrainPreset(options.objective);
   const config = preset.config({ ...options, vocabSize: tokenizer.vocabSize, tokenizer });
   const store = new ParameterStore(engine, { rng: Rng.fromSeed(options.seed) });
-  const model = new Model(store, { family: preset.family, task: preset.task, config });
+  const model = new Model(
+    store,
+    describeModel({ family: preset.family, task: preset.task, config }),
+  );
   const resume = start(model, corpus, options);
   train(model, corpus, objectiveOf(options, tokenizer), options, resume);
   const tokenizerFolder = options.tokenizer ?? options.out;

@@ -6,7 +6,7 @@ import { ConfigError } from "../../base/errors.ts";
 import type { Sequence } from "../../data/batch.ts";
 import { LORA_DEFAULTS } from "../../lora/lora.ts";
 import type { TargetPattern } from "../../lora/targets.ts";
-import { storedLabels } from "../../models/load.ts";
+import { storedLabels } from "../../models/description.ts";
 import { AdaptedModel } from "../../train/adapted-model.ts";
 import { readCheckpoint, writeCheckpoint } from "../../train/checkpoint.ts";
 import { EarlyStop } from "../../train/early-stop.ts";
