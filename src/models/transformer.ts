@@ -41,8 +41,9 @@ export interface UnitObserver {
   /**
    * `tensor` is what enters the attention output ("heads", [B·T, H·D] of the heads left in the layer) or
    * the down projection ("ffn", [B·T, F]). On a recording tape its gradient is there after backward.
+   * `batch` is the one that the pass runs on.
    */
-  unitActivations(layer: number, kind: UnitKind, tensor: Tensor): void;
+  unitActivations(layer: number, kind: UnitKind, tensor: Tensor, batch: TokenBatch): void;
 }
 
 export class Transformer {
@@ -122,7 +123,7 @@ export class Transformer {
     let x = this.embed(tape, ids, positions);
     capture?.(x);
     this.blocks.forEach((block, i) => {
-      const observe = (kind: UnitKind, tensor: Tensor): void => this.#observe(i, kind, tensor);
+      const observe = (kind: UnitKind, tensor: Tensor): void => this.#observe(i, kind, tensor, batch);
       const attend = (inp: Tensor): Tensor => {
         const mixed = this.#attend(tape, block, inp, positionTensor, lengths, B, T);
         observe("heads", mixed);
@@ -163,11 +164,11 @@ export class Transformer {
     return block.mlpNorm.forward(tape, add(tape, mid, mlp(mid)));
   }
 
-  #observe(layer: number, kind: UnitKind, tensor: Tensor): void {
+  #observe(layer: number, kind: UnitKind, tensor: Tensor, batch: TokenBatch): void {
     if (this.observer === null) return;
     // Below the lowest adapter nothing is recorded unless someone wants its gradient.
     tensor.requiresGrad = true;
-    this.observer.unitActivations(layer, kind, tensor);
+    this.observer.unitActivations(layer, kind, tensor, batch);
   }
 
   #attend(
