@@ -4,8 +4,9 @@ import { rope } from "../autograd/ops/rope.ts";
 import { ShapeError } from "../base/errors.ts";
 import type { Rng } from "../base/rng.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import type { Block } from "./block.ts";
 import type { Model } from "./model.ts";
-import type { Block } from "./transformer.ts";
+
 
 export interface GenerateOptions {
   readonly maxTokens: number;
@@ -50,7 +51,7 @@ export function* generate(
   }
 }
 
-/** Keys and values [capacity, G·D] of every block, in the state region. */
+/** Keys and values [capacity, G·D] of every block, G being what is left in it, in the state region. */
 class KeyValueCache {
   readonly capacity: number;
   length = 0;
@@ -59,8 +60,9 @@ class KeyValueCache {
   readonly #values: Tensor[];
 
   constructor(model: Model, capacity: number) {
-    const { numKvHeads, headSize } = model.architecture;
-    const make = (): Tensor => model.engine.empty([capacity, numKvHeads * headSize], "state");
+    const { headSize } = model.architecture;
+    const make = ({ numKvHeads }: Block): Tensor =>
+      model.engine.empty([capacity, numKvHeads * headSize], "state");
     this.capacity = capacity;
     this.#model = model;
     this.#keys = model.body.blocks.map(make);
@@ -99,7 +101,8 @@ class KeyValueCache {
   ): Tensor {
     const { engine } = tape;
     const { kernels } = engine;
-    const { numHeads: H, numKvHeads: G, headSize: D } = this.#model.architecture;
+    const { headSize: D } = this.#model.architecture;
+    const { numHeads: H, numKvHeads: G } = block;
     const { rope: tables } = this.#model.body;
     let q = block.query.forward(tape, x);
     let k = block.key.forward(tape, x);

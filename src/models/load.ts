@@ -2,28 +2,34 @@
 import type { HostArray } from "../base/arrays.ts";
 import { CheckpointError } from "../base/errors.ts";
 import { Rng } from "../base/rng.ts";
+import { checkStructure, fullStructure, isFull, type Structure } from "../base/structure.ts";
 import { copyFileSync, existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { writeJson } from "../io/json.ts";
 import { openModelFolder, type ModelFolder } from "../io/model-folder.ts";
 import { writeSafetensors } from "../io/safetensors-writer.ts";
-import { ParameterStore, type ParameterSource } from "../nn/parameters.ts";
+import { ParameterStore, type Cut, type ParameterSource } from "../nn/parameters.ts";
 import type { Engine } from "../tensor/engine.ts";
 import { copyToHost } from "../tensor/named-tensors.ts";
 import type { ModelFamily } from "./architecture.ts";
-import { describeConfig, type Purpose } from "./description.ts";
+import { describeConfig, type ModelDescription, type Purpose } from "./description.ts";
 import { Model } from "./model.ts";
+import { modelShape, unitCounts } from "./shape.ts";
+import { cut, keptOfParameters } from "./units.ts";
 
 export interface LoadModelOptions extends Purpose {
   /** Starts a classification head that the checkpoint lacks. */
   readonly headSeed?: number;
   /** Ignore the stored weights and start every parameter from this seed: the control of experiments. */
   readonly randomWeightsSeed?: number;
+  /** Units to load; the others take no engine memory. */
+  readonly structure?: Structure;
 }
 
 /**
  * Loads config.json and the safetensors weights of a folder. Throws CheckpointError, naming file and
- * tensor, for an unknown architecture and for missing, extra or misshapen tensors.
+ * tensor, for an unknown architecture and for missing, extra or misshapen tensors; ConfigError for a
+ * structure of another model.
  */
 export function loadModel(engine: Engine, folder: string, options: LoadModelOptions = {}): Model {
   const files = openModelFolder(folder);
@@ -36,15 +42,27 @@ export function loadModel(engine: Engine, folder: string, options: LoadModelOpti
 
 function fromFiles(engine: Engine, files: ModelFolder, options: LoadModelOptions): Model {
   const description = describeConfig(files.config, join(files.path, "config.json"), options);
+  const structure = options.structure ?? fullStructure(unitCounts(description.architecture));
+  const cut = cutterTo(structure, description);
   if (options.randomWeightsSeed !== undefined) {
     const rng = Rng.fromSeed(options.randomWeightsSeed);
-    return new Model(new ParameterStore(engine, { rng }), description);
+    return new Model(new ParameterStore(engine, { rng, cut }), description, structure);
   }
   const source = new CheckpointSource(files, description.family);
   const rng = Rng.fromSeed(options.headSeed ?? 1);
-  const loaded = new Model(new ParameterStore(engine, { source, rng }), description);
+  const store = new ParameterStore(engine, { source, rng, cut });
+  const loaded = new Model(store, description, structure);
   source.refuseExtras();
   return loaded;
+}
+
+/** Cuts parameters to the structure. Throws ConfigError for a structure of another model. */
+function cutterTo(structure: Structure, description: ModelDescription): Cut {
+  const shape = modelShape(description);
+  checkStructure(structure, shape.units, "structure");
+  if (isFull(structure, shape.units)) return (_name, whole) => whole;
+  const kept = keptOfParameters(shape, structure);
+  return (name, whole) => cut(whole, kept.get(name));
 }
 
 /** Writes config.json, model.safetensors and the tokenizer files of `tokenizerFolder`. */

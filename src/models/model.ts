@@ -4,6 +4,7 @@ import { crossEntropy } from "../autograd/ops/cross-entropy.ts";
 import type { Tape } from "../autograd/tape.ts";
 import { FedspineError } from "../base/errors.ts";
 import type { ModelShape } from "../base/model-shape.ts";
+import { fullStructure, type Structure } from "../base/structure.ts";
 import type { Linear } from "../nn/linear.ts";
 import type { Parameter, ParameterStore } from "../nn/parameters.ts";
 import type { Engine } from "../tensor/engine.ts";
@@ -22,13 +23,18 @@ export class Model {
   readonly architecture: Architecture;
   /** The unpruned sizes. */
   readonly shape: ModelShape;
+  /** The units that are left; slicing narrows it together with the parameters. */
+  structure: Structure;
   readonly labels: readonly string[];
   readonly store: ParameterStore;
   readonly body: Transformer;
   readonly #head: ClassifierHead | LmHead;
 
-  /** Takes every parameter from the store. Throws CheckpointError for a bad tensor. */
-  constructor(store: ParameterStore, description: ModelDescription) {
+  /**
+   * Takes every parameter from the store, which cuts them to `structure` where one is given. Throws
+   * CheckpointError for a bad tensor.
+   */
+  constructor(store: ParameterStore, description: ModelDescription, structure?: Structure) {
     const { family, task, config, labels, architecture, head } = description;
     this.engine = store.engine;
     this.store = store;
@@ -38,6 +44,7 @@ export class Model {
     this.labels = labels;
     this.architecture = architecture;
     this.shape = modelShape(description);
+    this.structure = structure ?? fullStructure(this.shape.units);
     this.body = new Transformer(store, architecture, family.names);
     this.#head =
       head.kind === "classifier"

@@ -8,12 +8,12 @@ import { siluMul } from "../autograd/ops/silu-mul.ts";
 import type { Tape } from "../autograd/tape.ts";
 import { ShapeError } from "../base/errors.ts";
 import type { UnitKind } from "../base/structure.ts";
-import { Linear } from "../nn/linear.ts";
+import type { Linear } from "../nn/linear.ts";
 import { Norm } from "../nn/norm.ts";
 import type { Parameter, ParameterStore } from "../nn/parameters.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import type { Architecture, LinearRole, ParameterNames } from "./architecture.ts";
-import { linearSizes } from "./shape.ts";
+import type { Architecture, ParameterNames } from "./architecture.ts";
+import { Block } from "./block.ts";
 
 /** Right-padded token ids: `ids` holds B·T of them, row after row; `lengths` the valid ones of each row. */
 export interface TokenBatch {
@@ -21,19 +21,6 @@ export interface TokenBatch {
   readonly lengths: Int32Array;
   readonly B: number;
   readonly T: number;
-}
-
-/** The linear layers and norms of one block. */
-export interface Block {
-  readonly query: Linear;
-  readonly key: Linear;
-  readonly value: Linear;
-  readonly attentionOutput: Linear;
-  readonly attentionNorm: Norm;
-  readonly gate: Linear | null;
-  readonly up: Linear;
-  readonly down: Linear;
-  readonly mlpNorm: Norm;
 }
 
 /** Sees what the units of each layer put out; importance scores are made of it. */
@@ -72,8 +59,9 @@ export class Transformer {
     const takeNorm = (name: string | undefined): Norm | null =>
       name === undefined ? null : Norm.take(store, name, width, norm);
     this.#embeddingNorm = takeNorm(names.embeddingNorm);
-    this.blocks = Array.from({ length: architecture.numLayers }, (_, i) =>
-      takeBlock(store, architecture, names, i),
+    this.blocks = Array.from(
+      { length: architecture.numLayers },
+      (_, i) => new Block(store, architecture, names, i),
     );
     this.finalNorm = takeNorm(names.finalNorm);
     this.rope =
@@ -84,11 +72,7 @@ export class Transformer {
 
   /** Every linear layer of the blocks, in order: what adapters may attach to. */
   linears(): Linear[] {
-    return this.blocks.flatMap((b) =>
-      [b.query, b.key, b.value, b.attentionOutput, b.gate, b.up, b.down].filter(
-        (layer) => layer !== null,
-      ),
-    );
+    return this.blocks.flatMap((block) => block.linears());
   }
 
   /** Token vectors [M, C] for ids at the given positions, before the first block. */
@@ -180,7 +164,8 @@ export class Transformer {
     B: number,
     T: number,
   ): Tensor {
-    const { numHeads: H, numKvHeads: G, headSize: D, causal } = this.architecture;
+    const { headSize: D, causal } = this.architecture;
+    const { numHeads: H, numKvHeads: G } = block;
     let q = block.query.forward(tape, x);
     let k = block.key.forward(tape, x);
     const v = block.value.forward(tape, x);
@@ -199,31 +184,4 @@ export class Transformer {
       ? siluMul(tape, block.gate.forward(tape, x), up)
       : activation(tape, up, mlp.kind === "plain" ? mlp.activation : "silu");
   }
-}
-
-function takeBlock(
-  store: ParameterStore,
-  architecture: Architecture,
-  names: ParameterNames,
-  layerIndex: number,
-): Block {
-  const { width, norm } = architecture;
-  const init = { kind: "normal", std: architecture.initStd } as const;
-  const sizes = linearSizes(architecture);
-  const named = (template: string): string => template.replace("{i}", String(layerIndex));
-  const take = (role: LinearRole, template: string): Linear => {
-    const { inputs, outputs, bias } = sizes[role];
-    return Linear.take(store, named(template), inputs, outputs, { bias, init });
-  };
-  return {
-    query: take("query", names.query),
-    key: take("key", names.key),
-    value: take("value", names.value),
-    attentionOutput: take("attentionOutput", names.attentionOutput),
-    attentionNorm: Norm.take(store, named(names.attentionNorm), width, norm),
-    gate: names.gate === undefined ? null : take("gate", names.gate),
-    up: take("up", names.up),
-    down: take("down", names.down),
-    mlpNorm: Norm.take(store, named(names.mlpNorm), width, norm),
-  };
 }

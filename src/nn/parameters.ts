@@ -1,5 +1,5 @@
 /** Named parameters, and the source that fills them from a checkpoint or at random. */
-import { shapeText, type HostArray } from "../base/arrays.ts";
+import { hostArray, shapeText, type HostArray } from "../base/arrays.ts";
 import { CheckpointError } from "../base/errors.ts";
 import type { Rng } from "../base/rng.ts";
 import type { Engine } from "../tensor/engine.ts";
@@ -22,23 +22,31 @@ export interface ParameterSource {
   read(name: string): HostArray | undefined;
 }
 
+/** What is left of a parameter: takes its whole values and returns the part to keep. */
+export type Cut = (name: string, whole: HostArray) => HostArray;
+
 /** The parameters of one model by name; loads or initialises each on first mention. */
 export class ParameterStore {
   readonly engine: Engine;
   readonly #source: ParameterSource | undefined;
   readonly #rng: Rng | undefined;
+  readonly #cut: Cut | undefined;
   readonly #parameters = new Map<string, Parameter>();
   readonly #fresh = new Set<string>();
 
-  /** Without a source everything is initialised from `rng`; without `rng` a missing tensor is an error. */
-  constructor(engine: Engine, options: { source?: ParameterSource; rng?: Rng }) {
+  /**
+   * Without a source everything is initialised from `rng`; without `rng` a missing tensor is an error.
+   * `cut` is applied to every parameter before it takes engine memory.
+   */
+  constructor(engine: Engine, options: { source?: ParameterSource; rng?: Rng; cut?: Cut }) {
     this.engine = engine;
     this.#source = options.source;
     this.#rng = options.rng;
+    this.#cut = options.cut;
   }
 
   /**
-   * The parameter of that name and shape. Names in `aliases` are tried next in the source.
+   * The parameter of that name and (before a cut) shape. Names in `aliases` are tried next in the source.
    * Throws CheckpointError when the source lacks it (and `init` may not replace it) or has another shape.
    */
   take(
@@ -49,7 +57,8 @@ export class ParameterStore {
     const existing = this.#parameters.get(name);
     if (existing !== undefined) return existing;
     const candidates = [name, ...(options.aliases ?? [])];
-    const tensor = this.#load(candidates, shape) ?? this.#initialise(name, shape, options);
+    const whole = this.#load(candidates, shape) ?? this.#initialise(name, shape, options);
+    const tensor = this.engine.fromHost(this.#cut?.(name, whole) ?? whole, "weights");
     const parameter = { name, tensor };
     this.#parameters.set(name, parameter);
     return parameter;
@@ -77,7 +86,7 @@ export class ParameterStore {
     this.engine.free(parameter.tensor);
   }
 
-  #load(names: readonly string[], shape: readonly number[]): Tensor | undefined {
+  #load(names: readonly string[], shape: readonly number[]): HostArray | undefined {
     for (const name of names) {
       const host = this.#source?.read(name);
       if (host === undefined) continue;
@@ -88,7 +97,7 @@ export class ParameterStore {
           hint: "does config.json belong to these weights?",
         });
       }
-      return this.engine.fromHost(host, "weights");
+      return host;
     }
     return undefined;
   }
@@ -97,7 +106,7 @@ export class ParameterStore {
     name: string,
     shape: readonly number[],
     { init, optional }: { init: Init; optional?: boolean },
-  ): Tensor {
+  ): HostArray {
     if (this.#source !== undefined && optional !== true) {
       throw new CheckpointError(`${this.#source.origin}: tensor ${name} is missing`, {
         expected: shapeText(shape),
@@ -106,17 +115,17 @@ export class ParameterStore {
       });
     }
     this.#fresh.add(name);
-    const tensor = this.engine.empty(shape, "weights");
-    const view = tensor.f32;
+    const host = hostArray(shape);
+    const { data } = host;
     if (init.kind === "constant") {
-      view.fill(init.value);
+      data.fill(init.value);
     } else {
       const rng = this.#rng?.fork(name);
       if (rng === undefined) {
         throw new CheckpointError(`tensor ${name} is missing and no seed was given to start it`);
       }
-      for (let i = 0; i < view.length; i++) view[i] = init.std * rng.normal();
+      for (let i = 0; i < data.length; i++) data[i] = init.std * rng.normal();
     }
-    return tensor;
+    return host;
   }
 }
