@@ -23,12 +23,13 @@ const rings: Readonly<Record<string, readonly string[]>> = {
   transport: ["base"],
   strategies: ["base"],
   cost: ["base"],
+  pruning: ["base", "backend", "tensor", "autograd", "nn", "lora", "models", "cost"],
   transfer: ["base", "protocol", "transport"],
   coordinator: ["base", "io", "protocol", "transport", "strategies", "cost", "transfer"],
   // The device runs alone: it never meets coordinator or strategies but in protocol.
   device: [
     ...["base", "backend", "tensor", "autograd", "nn", "lora", "io", "text", "data", "models"],
-    ...["train", "protocol", "transport", "transfer"],
+    ...["train", "protocol", "transport", "cost", "pruning", "transfer"],
   ],
 };
 
