@@ -63,8 +63,10 @@ export interface CostQuery {
   readonly numTokens: number;
   readonly trainHead: boolean;
   readonly dropout: number;
-  /** Whether updates, and the adapters sent out, carry scores of units. */
-  readonly hasScores: { readonly up: boolean; readonly down: boolean };
+  /** Whether the device scores its units and sends the scores with its updates. */
+  readonly scoresUnits: boolean;
+  /** Whether the fleet's mean scores come with the adapter. */
+  readonly sendsMeanScores: boolean;
 }
 
 export interface Cost {
@@ -93,8 +95,8 @@ export function costOf(shape: ModelShape, query: CostQuery): Cost {
     sparsity: bodySparsity(shape, structure),
     flops,
     gflopsPerStep: (flops.forward + flops.backward) / 1e9,
-    bytesUp: fileBytes(query.hasScores.up),
-    bytesDown: fileBytes(query.hasScores.down),
+    bytesUp: fileBytes(query.scoresUnits),
+    bytesDown: fileBytes(query.sendsMeanScores),
     memory,
     memoryBytes: memory.peak,
   };

@@ -21,8 +21,3 @@ export function stepFlops(shape: ModelShape, setup: StepSetup): StepFlops {
   }
   return { forward, backward };
 }
-
-/** Of one pass without gradients: scoring a batch. */
-export function forwardFlops(shape: ModelShape, setup: StepSetup): number {
-  return stepFlops(shape, setup).forward;
-}

@@ -39,16 +39,11 @@ export interface LinearCall {
 export function linear(call: LinearCall): Operation {
   const { M, N, K, R, drops, wantsInput, trainsWeight } = call;
   const hasPair = R > 0;
-  const scratchBytes = Math.max(
-    matmulScratchBytes(M, N, K),
-    matmulScratchBytes(M, K, N),
-    trainsWeight ? matmulScratchBytes(N, K, M) : 0,
-  );
   const product = 2 * M * N * K;
   const forward = work(
     product + 2 * M * R * (N + K),
     [M * N, ...(hasPair ? [M * R] : []), ...(hasPair && drops ? [M * K] : [])],
-    scratchBytes,
+    largestScratch(hasPair ? [[M, N, K], [M, R, K], [M, N, R]] : [[M, N, K]]),
   );
   if (!hasPair && !wantsInput && !trainsWeight) return { forward, backward: null };
   const pair = hasPair ? 4 * M * N * R + 2 * M * R * K : 0;
@@ -59,8 +54,19 @@ export function linear(call: LinearCall): Operation {
     ...(wantsInput && hasPair && drops ? [M * K, M * K] : []),
     ...(trainsWeight ? [N * K, N] : []),
   ];
+  const products: Product[] = [];
+  if (hasPair) products.push([N, R, M], [M, R, N], [R, K, M]);
+  if (wantsInput) products.push([M, K, N]);
+  if (trainsWeight) products.push([N, K, M]);
   const flops = pair + ofInput + (trainsWeight ? product : 0);
-  return { forward, backward: work(flops, tensors, scratchBytes) };
+  return { forward, backward: work(flops, tensors, largestScratch(products)) };
+}
+
+/** Rows, columns and terms per element. */
+type Product = readonly [M: number, N: number, K: number];
+
+function largestScratch(products: readonly Product[]): number {
+  return Math.max(...products.map(([M, N, K]) => matmulScratchBytes(M, N, K)));
 }
 
 /** B sequences of T tokens, H query heads, G key-value heads of size D. */

@@ -13,8 +13,10 @@ export interface StepSetup extends AdapterSetup {
   readonly numTokens: number;
   /** Train the layers behind the last block beside the adapter. Language models have none to train. */
   readonly trainHead: boolean;
-  /** Drop rate on LoRA's path; from 0 on it changes memory, whatever the rate. */
+  /** Drop rate on LoRA's path; above 0 it takes memory, whatever the rate. */
   readonly dropout: number;
+  /** Whether importance scores watch the gradients that reach the units, in every layer. */
+  readonly scoresUnits: boolean;
 }
 
 /** All operations with their forward and backward work. Gradients pass down to the lowest trained layer only. */
@@ -73,7 +75,8 @@ class StepWalk {
       if (kind === heads) this.#attend(wide, layer, entry);
       else this.#activate(wide, isInnerTracked);
       const narrow = linears.filter(({ cols }) => cols?.kind === kind);
-      for (const each of narrow) this.#isTracked = this.#linear(each, isInnerTracked) || entry;
+      const wantsInner = isInnerTracked || this.#setup.scoresUnits;
+      for (const each of narrow) this.#isTracked = this.#linear(each, wantsInner) || entry;
       // Two gradients meet at the entry of a residual branch: their sum is a tensor of its own.
       const hidden = this.#M * this.#shape.width;
       this.#light([hidden], entry ? [hidden] : [], this.#isTracked);

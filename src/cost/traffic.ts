@@ -10,11 +10,14 @@ export interface TrafficSetup extends AdapterSetup {
   readonly hasScores: boolean;
 }
 
-/** Exact for factors and scores; the names of head tensors, which a shape does not know, count HEAD_NAME_CHARS each. */
+/**
+ * The file that src/io/adapter-file.ts writes, exact but for some tens of bytes of its header: a shape knows neither
+ * the names of head tensors nor the digits of the scale. What carries the file (MQTT, hashes, repeats) is not counted.
+ */
 export function adapterFileBytes(shape: ModelShape, setup: TrafficSetup): number {
   const tensors = [...tensorsOf(shape, setup)].sort(([a], [b]) => (a < b ? -1 : 1));
   const structure = encodeStructure(setup.structure, shape.units);
-  const fields = [`"__metadata__":{"format":"pt","structure":"${structure}"}`];
+  const fields = [`"__metadata__":{"format":"pt","scale":"2","structure":"${structure}"}`];
   let offset = 0;
   for (const [name, sides] of tensors) {
     const end = offset + 4 * sides.reduce((product, side) => product * side, 1);

@@ -1,0 +1,53 @@
+/** Counted operations against the products that the engine really runs. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Kernels } from "../../src/backend/kernels.ts";
+import { stepFlops } from "../../src/cost/flops.ts";
+import { Engine } from "../../src/tensor/engine.ts";
+import { countedModel, countedModels, countedSetups, trainOnce } from "../support/counted-steps.ts";
+
+for (const [name, kind] of Object.entries(countedModels)) {
+  test(`${name}: a step runs exactly the counted operations`, () => {
+    const { engine, done } = countingEngine();
+    const model = countedModel(engine, kind);
+    for (const setup of countedSetups(model)) {
+      done.flops = 0;
+      trainOnce(model, setup);
+      const { forward, backward } = stepFlops(model.shape, setup);
+      const { structure: _, ...rest } = setup;
+      assert.equal(forward + backward, done.flops, JSON.stringify(rest));
+    }
+  });
+}
+
+/** An engine whose products add up what they compute. */
+function countingEngine(): { engine: Engine; done: { flops: number } } {
+  const engine = Engine.create();
+  const { kernels } = engine;
+  const done = { flops: 0 };
+  const product =
+    (run: Kernels["matmulNnF32"]): Kernels["matmulNnF32"] =>
+    (...args) => {
+      const [, , , , M, N, K] = args;
+      done.flops += 2 * M * N * K;
+      run(...args);
+    };
+  const counting: Kernels = {
+    ...kernels,
+    matmulNnF32: product(kernels.matmulNnF32),
+    matmulNtF32: product(kernels.matmulNtF32),
+    matmulTnF32: product(kernels.matmulTnF32),
+    attentionF32(...args) {
+      const [B, T, H, , D] = args.slice(7) as [number, number, number, number, number];
+      done.flops += 4 * B * H * T * T * D;
+      kernels.attentionF32(...args);
+    },
+    attentionBackwardF32(...args) {
+      const [B, T, H, , D] = args.slice(10) as [number, number, number, number, number];
+      done.flops += 8 * B * H * T * T * D;
+      kernels.attentionBackwardF32(...args);
+    },
+  };
+  Object.defineProperty(engine, "kernels", { value: counting });
+  return { engine, done };
+}
