@@ -1,6 +1,6 @@
 /** What a choice of sparsity and rank costs before a device has ranked its units. */
 import type { ModelShape } from "../base/model-shape.ts";
-import { unitKinds, type LayerStructure, type Structure, type UnitKind } from "../base/structure.ts";
+import { fullStructure, type Structure, type UnitKind } from "../base/structure.ts";
 import type { TargetPattern } from "../base/target-pattern.ts";
 import { stepFlops, type StepFlops } from "./flops.ts";
 import { trainingMemory, type TrainingMemory } from "./memory.ts";
@@ -12,7 +12,7 @@ import { adapterFileBytes } from "./traffic.ts";
  * each left. It errs by at most half a head where that floor allows; a higher sparsity keeps a subset of the units.
  */
 export function uniformStructure(shape: ModelShape, sparsity: number): Structure {
-  const wanted = sparsity * bodyParameters(shape, everything(shape));
+  const wanted = sparsity * bodyParameters(shape, fullStructure(shape.units));
   const size = { heads: unitParameters(shape, "heads"), ffn: unitParameters(shape, "ffn") };
   const gone = (removed: Removed): number => removed.heads * size.heads + removed.ffn * size.ffn;
   // Channels are the finest grain: the number of them that leave parametrises all structures.
@@ -38,20 +38,25 @@ function removable({ units }: ModelShape, kind: UnitKind): number {
   return units.layers * (units[kind] - 1);
 }
 
-function everything(shape: ModelShape): Structure {
-  return structureWithout(shape, { heads: 0, ffn: 0 });
-}
-
 /** The last units leave first, layer by layer in turn. */
 function structureWithout({ units }: ModelShape, removed: Removed): Structure {
-  const layer = (i: number): LayerStructure => {
-    const [heads, ffn] = unitKinds.map((kind) => {
-      const count = units[kind] - Math.floor((removed[kind] + units.layers - 1 - i) / units.layers);
-      return Array.from({ length: count }, (_, id) => id);
-    });
-    return { heads: heads ?? [], ffn: ffn ?? [] };
+  // Layers keep one of two counts: each list is made once and shared.
+  const firsts = new Map<number, readonly number[]>();
+  const first = (count: number): readonly number[] => {
+    const known = firsts.get(count);
+    if (known !== undefined) return known;
+    const made = Array.from({ length: count }, (_, id) => id);
+    firsts.set(count, made);
+    return made;
   };
-  return { layers: Array.from({ length: units.layers }, (_, i) => layer(i)) };
+  const kept = (kind: UnitKind, layer: number): readonly number[] =>
+    first(units[kind] - Math.floor((removed[kind] + units.layers - 1 - layer) / units.layers));
+  return {
+    layers: Array.from({ length: units.layers }, (_, layer) => ({
+      heads: kept("heads", layer),
+      ffn: kept("ffn", layer),
+    })),
+  };
 }
 
 /** A round's work on one device, by its structure or by the sparsity that it is to have. */

@@ -4,18 +4,26 @@ import { test } from "node:test";
 import type { Kernels } from "../../src/backend/kernels.ts";
 import { stepFlops } from "../../src/cost/flops.ts";
 import { Engine } from "../../src/tensor/engine.ts";
-import { countedModel, countedModels, countedSetups, trainOnce } from "../support/counted-steps.ts";
+import {
+  countedModel,
+  countedModels,
+  countedSetups,
+  countedStructures,
+  trainOnce,
+} from "../support/counted-steps.ts";
 
 for (const [name, kind] of Object.entries(countedModels)) {
   test(`${name}: a step runs exactly the counted operations`, () => {
-    const { engine, done } = countingEngine();
-    const model = countedModel(engine, kind);
-    for (const setup of countedSetups(model)) {
-      done.flops = 0;
-      trainOnce(model, setup);
-      const { forward, backward } = stepFlops(model.shape, setup);
-      const { structure: _, ...rest } = setup;
-      assert.equal(forward + backward, done.flops, JSON.stringify(rest));
+    for (const structureOf of countedStructures) {
+      const { engine, done } = countingEngine();
+      const model = countedModel(engine, kind, structureOf);
+      for (const setup of countedSetups(model)) {
+        done.flops = 0;
+        trainOnce(model, setup);
+        const { forward, backward } = stepFlops(model.shape, setup);
+        const { structure: _, ...rest } = setup;
+        assert.equal(forward + backward, done.flops, JSON.stringify(rest));
+      }
     }
   });
 }

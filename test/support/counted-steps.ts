@@ -1,15 +1,18 @@
 /** Small random models of both families and one training step of each, to compare counts with. */
 import { Rng } from "../../src/base/rng.ts";
-import { fullStructure } from "../../src/base/structure.ts";
+import { fullStructure, type Structure, type UnitCounts } from "../../src/base/structure.ts";
 import type { StepSetup } from "../../src/cost/step.ts";
 import { bert } from "../../src/models/bert.ts";
 import { describeModel } from "../../src/models/description.ts";
 import { llama } from "../../src/models/llama.ts";
 import { Model } from "../../src/models/model.ts";
+import { modelShape } from "../../src/models/shape.ts";
+import { cut, keptOfParameters } from "../../src/models/units.ts";
 import { ParameterStore } from "../../src/nn/parameters.ts";
 import type { Engine } from "../../src/tensor/engine.ts";
 import { AdaptedModel } from "../../src/train/adapted-model.ts";
 import { FINE_TUNE_DEFAULTS, FineTuner } from "../../src/train/fine-tune.ts";
+import { unevenStructure } from "./structures.ts";
 
 const bertConfig = {
   ...{ vocab_size: 300, hidden_size: 48, num_hidden_layers: 3, num_attention_heads: 4 },
@@ -43,17 +46,34 @@ export const countedModels: Readonly<Record<string, CountedModel>> = {
   },
 };
 
-/** A model of random weights. */
-export function countedModel(engine: Engine, { family, config, task }: CountedModel): Model {
-  const store = new ParameterStore(engine, { rng: Rng.fromSeed(1) });
+/** The whole model, and one with very unequal layers. */
+export const countedStructures: readonly ((counts: UnitCounts) => Structure)[] = [
+  fullStructure,
+  unevenStructure,
+];
+
+/** A model of random weights, cut to the structure. */
+export function countedModel(
+  engine: Engine,
+  { family, config, task }: CountedModel,
+  structureOf: (counts: UnitCounts) => Structure,
+): Model {
   const labels = task === "classify" ? ["a", "b", "c"] : [];
-  return new Model(store, describeModel({ family, task, config, labels }));
+  const description = describeModel({ family, task, config, labels });
+  const shape = modelShape(description);
+  const structure = structureOf(shape.units);
+  const kept = keptOfParameters(shape, structure);
+  const store = new ParameterStore(engine, {
+    rng: Rng.fromSeed(1),
+    cut: (name, whole) => cut(whole, kept.get(name)),
+  });
+  return new Model(store, description, structure);
 }
 
 type Part = Pick<StepSetup, "targets" | "rank" | "batchSize" | "numTokens"> & Partial<StepSetup>;
 
-/** Steps of different targets, sizes and options, on the unpruned model. */
-export function countedSetups({ shape }: Model): StepSetup[] {
+/** Steps of different targets, sizes and options. */
+export function countedSetups({ structure }: Model): StepSetup[] {
   const parts: Part[] = [
     { targets: "all-linear", rank: 8, batchSize: 4, numTokens: 32 },
     { targets: ["query", "value", "q_proj", "v_proj"], rank: 2, batchSize: 8, numTokens: 17 },
@@ -63,7 +83,7 @@ export function countedSetups({ shape }: Model): StepSetup[] {
     { targets: ["query", "q_proj"], rank: 1, batchSize: 2, numTokens: 20, scoresUnits: true },
   ];
   const usual = {
-    ...{ structure: fullStructure(shape.units), trainHead: true },
+    ...{ structure, trainHead: true },
     ...{ dropout: 0, scoresUnits: false },
   };
   return parts.map((part) => ({ ...usual, ...part }));
