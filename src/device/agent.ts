@@ -15,7 +15,7 @@ import {
   newAgent,
   stepAgent,
 } from "./agent-machine.ts";
-import type { DeviceMemory } from "./device-memory.ts";
+import type { AgentMemory } from "./device-memory.ts";
 import { pause } from "./pause.ts";
 import type { Presence } from "./presence.ts";
 import type { Workshop } from "./workshop.ts";
@@ -29,7 +29,7 @@ export interface AgentOptions {
   readonly clock: Clock;
   readonly rng: Rng;
   readonly store: BlobStore;
-  readonly memory: DeviceMemory;
+  readonly memory: AgentMemory;
   /** What an earlier process finished and may not have delivered. */
   readonly finished: FinishedWork | null;
   readonly workshop: Workshop;

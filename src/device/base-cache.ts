@@ -29,6 +29,9 @@ export interface BaseCacheOptions {
   readonly maxBytes: number;
 }
 
+/** What a device needs of its base models. */
+export type Bases = Pick<BaseCache, "ensure" | "roots">;
+
 /** Lists the files of a laid out base; its name cannot clash with theirs, which never start with a dot. */
 const CONTENTS = ".files.json";
 const PART = ".part";

@@ -16,6 +16,9 @@ const finishedSchema = v.object({
   report: reportSchema,
 });
 
+/** What an agent needs of its memory. */
+export type AgentMemory = Pick<DeviceMemory, "identity" | "recall" | "remember" | "forget">;
+
 const ID_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz";
 
 export class DeviceMemory {

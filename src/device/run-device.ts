@@ -11,9 +11,9 @@ import { connectPair } from "../transport/connection-pair.ts";
 import type { TransportFactory } from "../transport/transport.ts";
 import { Agent, type AgentEvent } from "./agent.ts";
 import type { FinishedWork } from "./agent-machine.ts";
-import { BaseCache } from "./base-cache.ts";
+import { BaseCache, type Bases } from "./base-cache.ts";
 import type { DeviceConfig } from "./config.ts";
-import { DeviceMemory, randomName } from "./device-memory.ts";
+import { type AgentMemory, DeviceMemory, randomName } from "./device-memory.ts";
 import type { LocalTrainer } from "./local-trainer.ts";
 import { Presence } from "./presence.ts";
 import { Workshop } from "./workshop.ts";
@@ -30,13 +30,17 @@ export interface DeviceDeps {
   readonly onEvent: (event: AgentEvent) => void;
   /** Where blobs are kept; a folder in the state folder by default. */
   readonly store?: BlobStore;
+  /** Where base models are laid out; a folder in the state folder by default. */
+  readonly bases?: Bases;
+  /** What survives a restart; files in the state folder by default. */
+  readonly memory?: AgentMemory;
   readonly signal?: AbortSignal;
 }
 
 /** Resolves with the reason for the end. Rejects with TransportError when the broker cannot be reached at the start. */
 export async function runDevice(config: DeviceConfig, deps: DeviceDeps): Promise<string> {
   const { clock, rng, signal } = deps;
-  const memory = new DeviceMemory(config.stateFolder);
+  const memory = deps.memory ?? new DeviceMemory(config.stateFolder);
   const device = memory.identity(config.id, rng.fork("identity"));
   const topics = fleetTopics(config.fleet);
   const own = topics.device(device);
@@ -105,7 +109,7 @@ export async function runDevice(config: DeviceConfig, deps: DeviceDeps): Promise
 }
 
 /** Finished work whose update is still here; without it the record is of no use. */
-async function deliverable(memory: DeviceMemory, store: BlobStore): Promise<FinishedWork | null> {
+async function deliverable(memory: AgentMemory, store: BlobStore): Promise<FinishedWork | null> {
   const finished = memory.recall();
   if (finished === null || (await store.has(finished.blob.root))) return finished;
   memory.forget();
@@ -114,12 +118,13 @@ async function deliverable(memory: DeviceMemory, store: BlobStore): Promise<Fini
 
 async function openStores(
   { stateFolder, maxBaseBytes: maxBytes }: DeviceConfig,
-  { store }: DeviceDeps,
-): Promise<{ store: BlobStore; bases: BaseCache }> {
+  deps: DeviceDeps,
+): Promise<{ store: BlobStore; bases: Bases }> {
+  const disk =
+    deps.store === undefined ? await DiskBlobStore.at(join(stateFolder, "blobs")) : null;
+  const store = deps.store ?? (disk as BlobStore);
+  if (deps.bases !== undefined) return { store, bases: deps.bases };
   const folder = join(stateFolder, "bases");
-  if (store !== undefined)
-    return { store, bases: new BaseCache({ folder, store, pathOf: null, maxBytes }) };
-  const disk = await DiskBlobStore.at(join(stateFolder, "blobs"));
-  const pathOf = (root: string): string => disk.pathOf(root);
-  return { store: disk, bases: new BaseCache({ folder, store: disk, pathOf, maxBytes }) };
+  const pathOf = disk === null ? null : (root: string): string => disk.pathOf(root);
+  return { store, bases: new BaseCache({ folder, store, pathOf, maxBytes }) };
 }

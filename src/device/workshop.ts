@@ -5,7 +5,7 @@ import type { TrainTask } from "../protocol/messages.ts";
 import type { BlobRef, BlobStore } from "../transfer/blob-store.ts";
 import type { DataPlane } from "../transfer/data-plane.ts";
 import type { FinishedWork } from "./agent-machine.ts";
-import { BaseCache } from "./base-cache.ts";
+import type { Bases } from "./base-cache.ts";
 import type { LocalTrainer } from "./local-trainer.ts";
 import { Pace } from "./pace.ts";
 import { pause } from "./pause.ts";
@@ -16,7 +16,7 @@ export interface WorkshopOptions {
   readonly clock: Clock;
   readonly store: BlobStore;
   readonly plane: DataPlane;
-  readonly bases: BaseCache;
+  readonly bases: Bases;
   readonly trainer: LocalTrainer;
   readonly maxBaseBytes: number;
   readonly maxAdapterBytes: number;
@@ -104,7 +104,7 @@ export class Workshop {
       this.progress = { step, numSteps: plan.steps, loss: Number.isFinite(loss) ? loss : null };
       onProgress(task.round, this.progress);
       await pace.rest(signal);
-      timer.stepDone();
+      timer.stepDone(step);
     };
     const { update, report } = await trainer.train(plan, adapter, onStep, signal);
     if (!Number.isFinite(report.lossFirst) || !Number.isFinite(report.lossLast)) {

@@ -9,11 +9,22 @@ test("the mean leaves out the first step unless it is the only one", () => {
   const timer = new StepTimer(clock);
   assert.equal(timer.meanMs, 0);
   clock.advance(500);
-  timer.stepDone();
+  timer.stepDone(1);
   assert.equal(timer.meanMs, 500);
-  for (const stepMs of [10, 30]) {
-    clock.advance(stepMs);
-    timer.stepDone();
+  for (const step of [2, 3]) {
+    clock.advance(10 * step - 10);
+    timer.stepDone(step);
   }
-  assert.equal(timer.meanMs, 20);
+  assert.equal(timer.meanMs, 15);
+});
+
+test("steps that nobody reported count with the next one", () => {
+  const clock = new ManualClock();
+  const timer = new StepTimer(clock);
+  clock.advance(600);
+  timer.stepDone(3);
+  assert.equal(timer.meanMs, 200);
+  clock.advance(800);
+  timer.stepDone(7);
+  assert.equal(timer.meanMs, 200);
 });
