@@ -34,6 +34,8 @@ export interface CoordinatorDeps {
   /** Scores an adapter, null being the base alone; null when there is nothing to score with. */
   readonly evaluate: Evaluate | null;
   readonly onEvent: (event: RunEvent) => void;
+  /** Keeps the events instead of events.jsonl in the run folder. */
+  readonly log?: (atMs: number, event: RunEvent) => void;
   /** Go on with the run in the folder; false asks for a folder without one. */
   readonly resume: boolean;
   /** Where blobs are kept; a folder in the run folder by default. */
@@ -141,7 +143,8 @@ async function prepare(config: CoordinatorConfig, deps: CoordinatorDeps): Promis
   const checkpoint = folder.load();
   if (checkpoint !== undefined) expectSameModel(checkpoint, config, base);
   const tell = (event: RunEvent): void => {
-    folder.log(clock.nowMs(), event);
+    if (deps.log === undefined) folder.log(clock.nowMs(), event);
+    else deps.log(clock.nowMs(), event);
     onEvent(event);
   };
   const aggregator = chosen(aggregators, config.aggregation.kind);
