@@ -14,6 +14,14 @@ export {
   type ErrorDetails,
 } from "./base/errors.ts";
 export { Rng } from "./base/rng.ts";
+export {
+  fullStructure,
+  type LayerStructure,
+  type Structure,
+  type UnitCounts,
+  type UnitKind,
+} from "./base/structure.ts";
+export { type LinearShape, type ModelShape, type UnitSpan } from "./base/model-shape.ts";
 
 // Memory, tensors and differentiation.
 export { Engine, type EngineOptions } from "./tensor/engine.ts";
@@ -45,6 +53,8 @@ export {
 // Models and adapters.
 export { loadModel, saveModel, type LoadModelOptions } from "./models/load.ts";
 export { Model } from "./models/model.ts";
+export { readModelShape } from "./models/shape.ts";
+export { sliceModel, type SliceOptions } from "./pruning/slice.ts";
 export { generate, type GenerateOptions } from "./models/generate.ts";
 export { LORA_DEFAULTS, Lora, type LoraConfig } from "./lora/lora.ts";
 export { AdaptedModel, type AdaptOptions } from "./train/adapted-model.ts";

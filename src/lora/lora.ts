@@ -31,12 +31,16 @@ export class LoraPair implements LinearAdapter {
   readonly b: Tensor;
   readonly scale: number;
   readonly dropout: number;
+  readonly perOutput: readonly Tensor[];
+  readonly perInput: readonly Tensor[];
 
   constructor(a: Tensor, b: Tensor, scale: number, dropout: number) {
     this.a = a;
     this.b = b;
     this.scale = scale;
     this.dropout = dropout;
+    this.perOutput = [b];
+    this.perInput = [a];
     a.requiresGrad = true;
     b.requiresGrad = true;
   }

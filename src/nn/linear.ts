@@ -7,6 +7,9 @@ import type { Init, Parameter, ParameterStore } from "./parameters.ts";
 /** Something that takes part in a linear layer's product, such as a LoRA pair. */
 export interface LinearAdapter {
   forward(tape: Tape, x: Tensor, weight: Tensor, bias: Tensor | null): Tensor;
+  /** Its tensors with a row per output of the layer, and those with a column per input. */
+  readonly perOutput: readonly Tensor[];
+  readonly perInput: readonly Tensor[];
 }
 
 export class Linear {
@@ -46,6 +49,17 @@ export class Linear {
         })
       : null;
     return new Linear(name, weight, bias);
+  }
+
+  /** What loses a row when an output is removed: weight, bias and the adapter's. */
+  perOutput(): Tensor[] {
+    const bias = this.bias === null ? [] : [this.bias.tensor];
+    return [this.weight.tensor, ...bias, ...(this.adapter?.perOutput ?? [])];
+  }
+
+  /** What loses a column when an input is removed: weight and the adapter's. */
+  perInput(): Tensor[] {
+    return [this.weight.tensor, ...(this.adapter?.perInput ?? [])];
   }
 
   /** x [M, in] -> [M, out]. */

@@ -79,15 +79,32 @@ export class Arena {
 
   /** Returns a block of the weights or state region. */
   free(address: number): void {
-    const block = this.#blocks.get(address);
-    if (block === undefined) {
-      throw new ArenaError("arena: free of an address that was never allocated", {
-        got: String(address),
-      });
-    }
+    const block = this.#blockAt(address);
     this.#blocks.delete(address);
     this.#used[block.region] -= block.bytes;
     this.#insertFree(address, address + block.bytes);
+  }
+
+  /** Keeps the first `bytes` of a block of the weights or state region and returns the rest. */
+  shrink(address: number, bytes: number): void {
+    const block = this.#blockAt(address);
+    const size = alignUp(Math.max(bytes, 1), ALIGN_BYTES);
+    if (size > block.bytes) {
+      throw new ArenaError("arena: a block cannot grow in place", {
+        expected: `at most ${block.bytes} bytes`,
+        got: String(bytes),
+      });
+    }
+    if (size === block.bytes) return;
+    this.#insertFree(address + size, address + block.bytes);
+    this.#used[block.region] -= block.bytes - size;
+    block.bytes = size;
+  }
+
+  #blockAt(address: number): { bytes: number; readonly region: RegionName } {
+    const block = this.#blocks.get(address);
+    if (block !== undefined) return block;
+    throw new ArenaError("arena: no block was allocated at this address", { got: String(address) });
   }
 
   /** Whether step memory at `address`, handed out in `generation`, has been given back since. */

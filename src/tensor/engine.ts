@@ -79,6 +79,12 @@ export class Engine {
     return this.arena.allocate("step", bytes);
   }
 
+  /** Keeps the first elements of a weights or state tensor, under a smaller shape, and gives the rest back. */
+  shrink(tensor: Tensor, shape: readonly number[]): void {
+    tensor.shrink(shape);
+    this.arena.shrink(tensor.ptr, tensor.size * 4);
+  }
+
   /** Gives a weights or state tensor's memory back; the tensor must not be used again. */
   free(tensor: Tensor): void {
     this.arena.free(tensor.ptr);

@@ -7,12 +7,12 @@ export type DType = "f32" | "i32";
 
 /** Row-major values at `ptr`. A step tensor is valid until its step ends; reading it later throws ArenaError. */
 export class Tensor {
-  readonly shape: readonly number[];
   readonly dtype: DType;
   readonly ptr: number;
   readonly region: RegionName;
   /** Whether gradients with respect to it are wanted; set on parameters. */
   requiresGrad = false;
+  #shape: readonly number[];
   readonly #arena: Arena;
   readonly #generation: number;
 
@@ -24,11 +24,15 @@ export class Tensor {
     region: RegionName,
   ) {
     this.#arena = arena;
-    this.shape = shape;
+    this.#shape = shape;
     this.dtype = dtype;
     this.ptr = ptr;
     this.region = region;
     this.#generation = arena.generation;
+  }
+
+  get shape(): readonly number[] {
+    return this.#shape;
   }
 
   /** Number of elements. */
@@ -71,6 +75,17 @@ export class Tensor {
       });
     }
     return new Tensor(this.#arena, shape, this.dtype, this.ptr, this.region);
+  }
+
+  /** Forgets all but the first elements. {@link Engine.shrink} calls it and gives the memory back. */
+  shrink(shape: readonly number[]): void {
+    if (sizeOf(shape) > this.size) {
+      throw new ShapeError("shrink", {
+        expected: `at most ${this.size} elements`,
+        got: shapeText(shape),
+      });
+    }
+    this.#shape = shape;
   }
 
   #assertReadable(dtype: DType): void {

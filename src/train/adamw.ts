@@ -1,6 +1,7 @@
 /** AdamW (Loshchilov and Hutter 2017), in PyTorch's form: decoupled decay, bias-corrected moments. */
 import type { NamedArrays } from "../base/arrays.ts";
 import type { Engine } from "../tensor/engine.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 import { Moments } from "./moments.ts";
 import type { Optimizer, TrainedTensor } from "./optimizer.ts";
 
@@ -55,6 +56,10 @@ export class AdamW implements Optimizer {
         gradientScale,
       );
     }
+  }
+
+  momentsOf(name: string): Tensor[] {
+    return this.#moments.of(name);
   }
 
   export(): { step: number; moments: NamedArrays } {

@@ -107,6 +107,11 @@ export class FineTuner {
     );
   }
 
+  /** Gradient and moments of a trained tensor, each of its shape; none for other tensors. */
+  statesOf(tensor: Tensor): readonly Tensor[] {
+    return this.#trainer.statesOf(tensor);
+  }
+
   export(): FineTuneState {
     return { trainer: this.#trainer.export(), position: this.#stream.position };
   }

@@ -7,11 +7,13 @@ import type { TrainedTensor } from "./optimizer.ts";
 
 export class Moments {
   readonly #engine: Engine;
+  readonly #suffixes: readonly string[];
   readonly #byName = new Map<string, Tensor>();
 
   /** One zeroed tensor per trained tensor and suffix. */
   constructor(engine: Engine, trained: readonly TrainedTensor[], suffixes: readonly string[]) {
     this.#engine = engine;
+    this.#suffixes = suffixes;
     for (const { name, tensor } of trained) {
       for (const suffix of suffixes) {
         this.#byName.set(`${name}.${suffix}`, engine.zeros(tensor.shape, "state"));
@@ -21,6 +23,11 @@ export class Moments {
 
   get(name: string, suffix: string): Tensor {
     return this.#byName.get(`${name}.${suffix}`) as Tensor;
+  }
+
+  /** All moments of one trained tensor. */
+  of(name: string): Tensor[] {
+    return this.#suffixes.map((suffix) => this.get(name, suffix));
   }
 
   export(): NamedArrays {

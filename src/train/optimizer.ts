@@ -13,6 +13,8 @@ export interface Optimizer {
   readonly name: string;
   /** Updates every tensor from its gradient times `gradientScale`, at learning rate `rate`. */
   update(rate: number, gradientScale: number): void;
+  /** The moments of a trained tensor, each of its shape. */
+  momentsOf(name: string): readonly Tensor[];
   /** A copy of the moments, by name, and the number of updates so far. */
   export(): { step: number; moments: NamedArrays };
   /** Restores what {@link export} returned. Throws CheckpointError when it does not fit. */

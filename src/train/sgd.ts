@@ -1,6 +1,7 @@
 /** Stochastic gradient descent with momentum and L2 decay, in PyTorch's form. */
 import type { NamedArrays } from "../base/arrays.ts";
 import type { Engine } from "../tensor/engine.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 import { Moments } from "./moments.ts";
 import type { Optimizer, TrainedTensor } from "./optimizer.ts";
 
@@ -39,6 +40,10 @@ export class Sgd implements Optimizer {
         gradientScale,
       );
     }
+  }
+
+  momentsOf(name: string): Tensor[] {
+    return this.#moments.of(name);
   }
 
   export(): { step: number; moments: NamedArrays } {

@@ -1,7 +1,7 @@
 /** One model's optimisation, step by step: gradients, accumulation, clipping, rate, update. */
 import { Tape } from "../autograd/tape.ts";
-import { ExitCode, FedspineError } from "../base/errors.ts";
-import type { NamedArrays } from "../base/arrays.ts";
+import { ExitCode, FedspineError, ShapeError } from "../base/errors.ts";
+import { shapeText, type NamedArrays } from "../base/arrays.ts";
 import { Rng } from "../base/rng.ts";
 import type { Engine } from "../tensor/engine.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -86,7 +86,10 @@ export class Trainer {
     const { kernels, arena } = this.#engine;
     const stepIndex = this.#step;
     arena.resetPeaks();
-    for (const { gradient } of this.#trained) kernels.fillF32(gradient.ptr, 0, gradient.size);
+    for (const { name, tensor, gradient } of this.#trained) {
+      if (gradient.size !== tensor.size) throw slicedWithoutTrainer(name, tensor, gradient);
+      kernels.fillF32(gradient.ptr, 0, gradient.size);
+    }
     let loss = 0;
     microBatches.forEach((compute, i) => {
       loss += this.#engine.step(() => {
@@ -124,6 +127,14 @@ export class Trainer {
     return { step: stepIndex, loss, gradientNorm, rate, stepPeakBytes: arena.stats.stepPeak };
   }
 
+  /** Gradient and moments of a trained tensor, each of its shape; none for other tensors. */
+  statesOf(tensor: Tensor): readonly Tensor[] {
+    const trained = this.#trained.find((candidate) => candidate.tensor === tensor);
+    return trained === undefined
+      ? []
+      : [trained.gradient, ...this.#optimizer.momentsOf(trained.name)];
+  }
+
   export(): TrainerState {
     return { step: this.#step, optimizer: this.#optimizer.export() };
   }
@@ -152,4 +163,12 @@ export class Trainer {
     }
     return Math.sqrt(sum);
   }
+}
+
+function slicedWithoutTrainer(name: string, tensor: Tensor, gradient: Tensor): ShapeError {
+  return new ShapeError(`trainer: ${name} was sliced without its gradient and moments`, {
+    expected: shapeText(gradient.shape),
+    got: shapeText(tensor.shape),
+    hint: "pass the trainer to sliceModel",
+  });
 }

@@ -80,6 +80,8 @@ function classify(model: Model, ids: number[]) {
     assert.ok(classifier);
     // The classifier's input is the pooled vector: an adapter that only looks can see it.
     classifier.adapter = {
+      perOutput: [],
+      perInput: [],
       forward(t, x, weight, bias) {
         pooled = x.toHost();
         return linear(t, x, weight, bias);

@@ -55,13 +55,21 @@ test("a linear layer's aliases cover weight and bias, and its sizes are checked"
 
 test("an adapter takes the product over, and the layer is itself again without it", () => {
   const layer = Linear.take(storeOf(weights), "up", 3, 2, { bias: true, init });
+  const [perRow, perCol] = [layer.perOutput(), layer.perInput()];
+  assert.deepEqual(perRow, [layer.weight.tensor, layer.bias?.tensor]);
+  assert.deepEqual(perCol, [layer.weight.tensor]);
+  const factor = layer.weight.tensor.reshape([3, 2]);
   layer.adapter = {
+    perOutput: [factor],
+    perInput: [factor],
     forward(tape, x, weight, bias) {
       assert.deepEqual([x.cols, weight.shape, bias?.size], [3, [2, 3], 2]);
       return tape.engine.zeros([x.rows, weight.rows]);
     },
   };
   assert.deepEqual(forward(layer, 1, 0, -1), [0, 0]);
+  assert.deepEqual(layer.perOutput(), [...perRow, factor]);
+  assert.deepEqual(layer.perInput(), [...perCol, factor]);
   layer.adapter = null;
   assert.deepEqual(forward(layer, 1, 0, -1), [-1.5, -2.5]);
 });

@@ -27,12 +27,12 @@ const published = [
   { family: "llama", path: "llama-stories260K" },
 ] as const;
 
-/** The families with their model folders, the folder of the curve, and why to skip them. */
+/** The families with their model folders, the factors that training starts from, and why to skip them. */
 export const goldenTrajectories = published.map(({ family, path }) => ({
   family,
   folder: join(sharedData, path),
-  golden: join(sharedData, "golden", family),
-  skip: missing(path, `golden/${family}/trajectory.json`),
+  init: join(sharedData, "golden", family, "lora_init.safetensors"),
+  skip: missing(path, `golden/${family}/trajectory.json`, `golden/${family}/lora_init.safetensors`),
   read: () => readTrajectory(join(sharedData, "golden", family)),
 }));
 

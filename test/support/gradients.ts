@@ -1,8 +1,10 @@
 /** Gradients of every parameter of a model, and their comparison with a reference. */
 import assert from "node:assert/strict";
 import { Tape } from "../../src/autograd/tape.ts";
+import { padBatch, type Sequence } from "../../src/data/batch.ts";
 import type { LossTargets, Model } from "../../src/models/model.ts";
 import type { TokenBatch } from "../../src/models/transformer.ts";
+import type { NamedTensor } from "../../src/tensor/named-tensors.ts";
 import { assertAllClose, largest, norm } from "./all-close.ts";
 import type { GradientDigest } from "./tiny-model.ts";
 
@@ -30,6 +32,30 @@ export function lossAndGradients(
   } finally {
     for (const { tensor } of parameters) tensor.requiresGrad = false;
   }
+}
+
+/** Gradients of the given tensors for one padded batch of sequences, by name; the tensors stay marked. */
+export function trainedGradients(
+  model: Model,
+  parameters: readonly NamedTensor[],
+  sequences: readonly Sequence[],
+): Map<string, Float32Array> {
+  for (const { tensor } of parameters) tensor.requiresGrad = true;
+  return model.engine.step(() => {
+    const tape = new Tape(model.engine);
+    const batch = padBatch(sequences, 0);
+    const targets =
+      model.task === "classify"
+        ? ({ kind: "classes", labels: batch.labels } as const)
+        : ({ kind: "next-token" } as const);
+    tape.backward(model.loss(tape, batch, targets));
+    return new Map(
+      parameters.map(({ name, tensor }) => [
+        name,
+        tape.gradient(tensor)?.toHost() ?? new Float32Array(0),
+      ]),
+    );
+  });
 }
 
 /**

@@ -15,6 +15,11 @@ test("live blocks never overlap, whatever the order of allocations, frees and st
     fc.record({ kind: fc.constant("state" as const), bytes: fc.integer({ min: 0, max: 5000 }) }),
     fc.record({ kind: fc.constant("step" as const), bytes: fc.integer({ min: 0, max: 900000 }) }),
     fc.record({ kind: fc.constant("free" as const), index: fc.nat(50) }),
+    fc.record({
+      kind: fc.constant("shrink" as const),
+      index: fc.nat(50),
+      share: fc.double({ min: 0, max: 1, noNaN: true }),
+    }),
     fc.record({ kind: fc.constant("mark" as const) }),
     fc.record({ kind: fc.constant("release" as const) }),
   );
@@ -31,6 +36,14 @@ test("live blocks never overlap, whatever the order of allocations, frees and st
           if (victim !== undefined) {
             arena.free(victim.start);
             blocks = blocks.filter((block) => block !== victim);
+          }
+        } else if (act.kind === "shrink") {
+          const owned = blocks.filter((block) => !block.step);
+          const block = owned[act.index % Math.max(1, owned.length)];
+          if (block !== undefined) {
+            const bytes = Math.floor(act.share * (block.end - block.start));
+            arena.shrink(block.start, bytes);
+            block.end = block.start + Math.max(1, bytes);
           }
         } else if (act.kind === "mark") {
           marks.push({ mark: arena.mark(), kept: blocks.filter((block) => block.step).length });
@@ -51,6 +64,21 @@ test("live blocks never overlap, whatever the order of allocations, frees and st
       }
     }),
   );
+});
+
+test("the tail of a shrunk block is counted free and used again", () => {
+  const { arena } = Engine.create();
+  const block = arena.allocate("weights", 6400);
+  arena.allocate("weights", 64);
+  const { weights, memoryBytes } = arena.stats;
+  arena.shrink(block, 700);
+  assert.equal(arena.stats.weights, weights - 6400 + 704);
+  assert.equal(arena.allocate("state", 5000), block + 704);
+  arena.free(block);
+  assert.equal(arena.allocate("state", 704), block);
+  assert.equal(arena.stats.memoryBytes, memoryBytes);
+  assert.throws(() => arena.shrink(block, 800), /cannot grow in place: expected at most 704 bytes/);
+  assert.throws(() => arena.shrink(block + 64, 1), /no block was allocated at this address/);
 });
 
 test("a step gives all its memory back and reports its peak", () => {
