@@ -31,6 +31,7 @@ const rings: Readonly<Record<string, readonly string[]>> = {
     ...["base", "backend", "tensor", "autograd", "nn", "lora", "io", "text", "data", "models"],
     ...["train", "protocol", "transport", "cost", "pruning", "transfer"],
   ],
+  report: ["base", "io"],
 };
 
 /** Rings that compute and nothing else: not even a built-in module of Node. */
@@ -48,13 +49,14 @@ const thirdParty: Readonly<Record<string, readonly string[]>> = {
   commander: ["src/cli/"],
   consola: ["src/cli/process-log.ts"],
   "csv-parse": ["src/data/table.ts"],
+  echarts: ["src/report/chart.ts"],
   "ml-matrix": ["src/strategies/aggregation/low-rank.ts", "src/pretrain/svd-start.ts"],
   mqtt: ["src/transport/mqtt.ts"],
   // Schemas stand where something enters: settings, files and messages.
   valibot: [
     ...["src/base/settings.ts", "src/io/", "src/protocol/", "src/data/jsonl.ts"],
     ...["src/train/checkpoint.ts", "src/pretrain/corpus.ts", "src/coordinator/", "src/device/"],
-    "src/cli/",
+    ...["src/report/run-record.ts", "src/cli/"],
   ],
 };
 

@@ -5,6 +5,8 @@ import { importsOf, listFiles, packageOf, readSource } from "./support/sources.t
 
 interface PackageFile {
   readonly dependencies?: Readonly<Record<string, string>>;
+  /** Imported where it is needed, with an error that says how to get it. */
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
   readonly devDependencies?: Readonly<Record<string, string>>;
 }
 
@@ -30,7 +32,7 @@ const root = declared("package.json");
 test("package.json lists exactly what src/ imports", () => {
   assert.deepEqual(
     imported(listFiles(["src"], ".ts")),
-    Object.keys(root.dependencies ?? {}).sort(),
+    [root.dependencies ?? {}, root.optionalDependencies ?? {}].flatMap(Object.keys).sort(),
   );
 });
 
@@ -45,7 +47,7 @@ test("devDependencies are what tests, benches, scripts and tools use", () => {
     ...listFiles(["scripts"], ".mjs"),
     "eslint.config.js",
   ];
-  const runtime = Object.keys(root.dependencies ?? {});
+  const runtime = [root.dependencies ?? {}, root.optionalDependencies ?? {}].flatMap(Object.keys);
   const used = imported(files).filter((name) => !runtime.includes(name) && name !== "fedspine");
   const expected = [...new Set([...used, ...tools])].sort();
   assert.deepEqual(Object.keys(root.devDependencies ?? {}).sort(), expected);

@@ -55,6 +55,14 @@ const commands: Readonly<Record<string, CommandEntry>> = {
     summary: "run a device agent",
     load: () => import("./commands/device.ts"),
   },
+  report: {
+    summary: "turn the folder of a run into one HTML page",
+    load: () => import("./commands/report.ts"),
+  },
+  bench: {
+    summary: "measure training steps here, whole and pruned; describe this machine to simulations",
+    load: () => import("./commands/bench.ts"),
+  },
   doctor: {
     summary: "check this machine: kernels, memory, versions",
     load: () => import("./commands/doctor.ts"),

@@ -1,0 +1,287 @@
+/** Draws plots as SVG text without a browser; the only file that knows the chart library. */
+import { FedspineError, ExitCode } from "../base/errors.ts";
+import type { Axis, BarPlot, HeatPlot, LinePlot, Plot, Size } from "./plot.ts";
+import { tones, type Tone } from "./tones.ts";
+
+/** Draws one plot. The SVG has no colour of its own but `var(--<tone>)`, and no script. */
+export type DrawPlot = (plot: Plot, size: Size) => string;
+
+/** Loads the chart library, an optional dependency. Throws FedspineError with a hint when it is not installed. */
+export async function openCharts(): Promise<DrawPlot> {
+  const { init } = await loadLibrary();
+  return (plot, { widthPx, heightPx }) => {
+    const chart = init(null, null, {
+      renderer: "svg",
+      ssr: true,
+      width: widthPx,
+      height: heightPx,
+    });
+    try {
+      chart.setOption(optionOf(plot, { widthPx, heightPx }));
+      return tidy(chart.renderToSVGString(), plot.title, widthPx);
+    } finally {
+      chart.dispose();
+    }
+  };
+}
+
+async function loadLibrary(): Promise<typeof import("echarts/core")> {
+  try {
+    const [core, charts, components, renderers] = await Promise.all([
+      import("echarts/core"),
+      import("echarts/charts"),
+      import("echarts/components"),
+      import("echarts/renderers"),
+    ]);
+    core.setPlatformAPI({ measureText });
+    const { BarChart, CustomChart, LineChart } = charts;
+    const { GridComponent, LegendComponent } = components;
+    core.use([BarChart, CustomChart, LineChart, GridComponent, LegendComponent]);
+    core.use([renderers.SVGRenderer]);
+    return core;
+  } catch (cause) {
+    throw new FedspineError(
+      "charts need the package echarts, which is not installed",
+      { cause, hint: "npm install --no-save echarts" },
+      ExitCode.unavailable,
+    );
+  }
+}
+
+/** Without a browser there is no font to ask: letters of a wide one, so that nothing overlaps in a narrow one. */
+function measureText(text: string, font?: string): { width: number } {
+  const sizePx = Number.parseFloat(/[\d.]+(?=px)/.exec(font ?? "")?.[0] ?? "12");
+  return { width: 0.6 * sizePx * text.length };
+}
+
+/** The library wants real colours: each tone gets one that means nothing else, and loses it in {@link tidy}. */
+const stand = Object.keys(tones) as Tone[];
+const colorOf = (tone: Tone): string => `#0bad${stand.indexOf(tone).toString(16).padStart(2, "0")}`;
+
+/** Small text at axes. */
+const LABEL = { color: colorOf("muted"), fontFamily: "inherit", fontSize: 12 };
+
+function optionOf(plot: Plot, size: Size): Record<string, unknown> {
+  const common = { animation: false, textStyle: { fontFamily: "inherit" } };
+  switch (plot.kind) {
+    case "lines":
+      return { ...common, ...lineOption(plot, size) };
+    case "bars":
+      return { ...common, ...barOption(plot, size) };
+    case "heat":
+      return { ...common, ...heatOption(plot, size) };
+  }
+}
+
+function lineOption({ x, y, lines }: LinePlot, size: Size): Record<string, unknown> {
+  const isCrowded = lines.some(({ points }) => points.length > 40);
+  return {
+    ...frame(
+      x,
+      y,
+      size,
+      lines.map(({ name }) => name),
+    ),
+    series: lines.flatMap(({ name, tone, points, isDashed, spread }) => [
+      ...(spread === undefined ? [] : [spreadSeries(tone, spread)]),
+      {
+        type: "line",
+        name,
+        data: points.map(([at, value]) => [at, value ?? "-"]),
+        color: colorOf(tone),
+        symbol: "circle",
+        symbolSize: 5,
+        showSymbol: !isCrowded,
+        lineStyle: { width: 2, type: isDashed === true ? [6, 4] : "solid" },
+      },
+    ]),
+  };
+}
+
+/** The area between a low and a high end, one polygon. */
+function spreadSeries(
+  tone: Tone,
+  spread: readonly (readonly [at: number, low: number, high: number])[],
+): Record<string, unknown> {
+  return {
+    type: "custom",
+    silent: true,
+    clip: true,
+    // One datum draws all: the library calls this once per datum and once is enough.
+    data: [[0, 0]],
+    renderItem: (_: unknown, api: { coord: (point: number[]) => number[] }) => ({
+      type: "polygon",
+      shape: {
+        points: [
+          ...spread.map(([at, , high]) => api.coord([at, high])),
+          ...spread.map(([at, low]) => api.coord([at, low])).reverse(),
+        ],
+      },
+      style: { fill: colorOf(tone), opacity: 0.15 },
+    }),
+  };
+}
+
+function barOption({ x, y, stacks }: BarPlot, size: Size): Record<string, unknown> {
+  return {
+    ...frame(
+      { name: x.name, categories: x.categories },
+      y,
+      size,
+      stacks.map(({ name }) => name),
+    ),
+    series: stacks.map(({ name, tone, values }) => ({
+      type: "bar",
+      stack: "one",
+      name,
+      data: values,
+      color: colorOf(tone),
+      barCategoryGap: "25%",
+      barMaxWidth: 36,
+    })),
+  };
+}
+
+/** One series per class, so that the legend is the one of all charts. */
+function heatOption({ x, y, classes, cells }: HeatPlot, size: Size): Record<string, unknown> {
+  const names = classes.map(({ label }) => label);
+  const { legend, grid, xAxis } = frame(x, y, size, names, 1);
+  return {
+    legend,
+    // No name stands above this vertical axis.
+    grid: { ...grid, top: grid.top - 14 },
+    xAxis,
+    yAxis: {
+      ...axisOption(y),
+      // The first device stands on top.
+      inverse: true,
+      axisLabel: { ...LABEL, width: 0.32 * size.widthPx, overflow: "truncate" },
+    },
+    series: classes.map(({ label, tone }, classIndex) => ({
+      type: "custom",
+      name: label,
+      color: colorOf(tone),
+      data: cells.filter(([, , index]) => index === classIndex),
+      renderItem: (_: unknown, api: CellApi) => {
+        const [left = 0, top = 0] = api.coord([api.value(0), api.value(1)]);
+        const [width = 0, height = 0] = api.size([1, 1]);
+        const gap = Math.min(1, 0.1 * width, 0.1 * height);
+        const shape = {
+          ...{ x: left - width / 2, y: top - height / 2 },
+          ...{ width: width - gap, height: height - gap },
+        };
+        return { type: "rect", shape, style: { fill: colorOf(tone) } };
+      },
+    })),
+  };
+}
+
+interface CellApi {
+  readonly value: (dimension: number) => number;
+  readonly coord: (point: number[]) => number[];
+  readonly size: (extent: number[]) => number[];
+}
+
+/** Grid, axes and, from `fewest` series on, a legend; the name of the vertical scale stands above it. */
+function frame(
+  x: Axis,
+  y: Axis,
+  { widthPx }: Size,
+  names: readonly string[],
+  fewest = 2,
+): Record<string, unknown> & { readonly grid: Record<string, unknown> & { readonly top: number } } {
+  const hasLegend = names.length >= fewest;
+  const numRows = hasLegend ? legendRows(names, widthPx) : 0;
+  return {
+    grid: {
+      left: 8,
+      right: 16,
+      top: 28 + 22 * numRows,
+      bottom: 24,
+      outerBoundsMode: "same",
+      outerBoundsContain: "axisLabel",
+    },
+    legend: {
+      show: hasLegend,
+      ...{ top: 2, left: 0, padding: 0, itemWidth: 22, itemHeight: 9, itemGap: 14 },
+      textStyle: { ...LABEL, color: colorOf("ink") },
+    },
+    xAxis: { ...axisOption(x), ...nameBelow(x.name) },
+    yAxis: {
+      ...axisOption(y),
+      name: y.name,
+      nameTextStyle: { ...LABEL, align: "left" },
+      nameGap: 10,
+    },
+  };
+}
+
+/** Rows that the entries of a legend take: about 7 px a character, and the marker with its gaps. */
+function legendRows(names: readonly string[], widthPx: number): number {
+  let rows = 1;
+  let usedPx = 0;
+  for (const name of names) {
+    const entryPx = 45 + 7 * name.length;
+    if (usedPx > 0 && usedPx + entryPx > widthPx) {
+      rows++;
+      usedPx = 0;
+    }
+    usedPx += entryPx;
+  }
+  return rows;
+}
+
+function nameBelow(name: string): Record<string, unknown> {
+  return { name, nameLocation: "middle", nameGap: 28, nameTextStyle: LABEL };
+}
+
+function axisOption(axis: Axis): Record<string, unknown> {
+  const line = { lineStyle: { color: colorOf("muted") } };
+  const shared = {
+    axisLine: { show: true, ...line },
+    axisTick: { show: false },
+    splitLine: { lineStyle: { color: colorOf("grid") } },
+  };
+  if (axis.categories !== undefined) {
+    return {
+      ...shared,
+      type: "category",
+      data: axis.categories,
+      splitLine: { show: false },
+      axisLabel: { ...LABEL, hideOverlap: true },
+    };
+  }
+  const { min, max, text, isWhole } = axis;
+  return {
+    ...shared,
+    type: axis.isLog === true ? "log" : "value",
+    ...(min === undefined ? {} : { min }),
+    ...(max === undefined ? {} : { max }),
+    ...(isWhole === true ? { minInterval: 1 } : {}),
+    axisLabel: { ...LABEL, hideOverlap: true, ...(text === undefined ? {} : { formatter: text }) },
+  };
+}
+
+/** Replaces stand-in colours by tones and drops what only a browser with the library's scripts would use. */
+function tidy(svg: string, title: string, widthPx: number): string {
+  // Unique in a page that holds a chart once per width.
+  const clip = `${title.toLowerCase().replace(/[^a-z0-9]+/g, "-")}-${widthPx}`;
+  const label = title.replace(/[^\w,.%()-]+/g, " ").trim();
+  return svg
+    .replace(/<style ?>.*?<\/style>/s, "")
+    .replace(/ (?:class|pointer-events|ecmeta_\w+)="[^"]*"/g, "")
+    .replace(/ (?:xmlns:xlink|version|baseProfile)="[^"]*"/g, "")
+    .replace(/zr\d+-c(\d+)/g, `${clip}-$1`)
+    .replace(
+      /<(\w+) [^>]*(?:fill="none"|fill-opacity="0"(?: stroke="[^"]*" stroke-width="0")?)><\/\1>\n?/g,
+      "",
+    )
+    .replace(/fill="#000"/g, 'fill="none"')
+    .replace(/#0bad([0-9a-f]{2})/g, (_, index: string) => `var(--${toneAt(index)})`)
+    .replace(/(\d+\.\d{2})\d+/g, "$1")
+    .replace("<svg ", `<svg role="img" aria-label="${label}" `);
+}
+
+function toneAt(index: string): Tone {
+  return stand[Number.parseInt(index, 16)] ?? "ink";
+}
