@@ -39,6 +39,37 @@ export function randomUpdate(rng: Rng, deviceId: string, rank: number, scale = 2
   return { ...randomAdapter(rng, rank, scale), deviceId, numSamples: 1 + rng.int(50) };
 }
 
+/** What is left of an unpruned module when it keeps these rows or columns. */
+export function prune(
+  module: LoraModule,
+  side: "rows" | "cols",
+  indices: readonly number[],
+): LoraModule {
+  const { a, b } = module;
+  const [rank = 0, inputs = 0] = a.shape;
+  const owned: Owned = { indices, of: side === "rows" ? (b.shape[0] ?? 0) : inputs };
+  if (side === "rows") {
+    const left = indices.flatMap((row) => [...b.data.subarray(row * rank, (row + 1) * rank)]);
+    return {
+      ...module,
+      b: hostArray([indices.length, rank], Float32Array.from(left)),
+      rows: owned,
+    };
+  }
+  const left = Array.from({ length: rank }, (_, r) =>
+    indices.map((col) => a.data[r * inputs + col] as number),
+  ).flat();
+  return { ...module, a: hostArray([rank, indices.length], Float32Array.from(left)), cols: owned };
+}
+
+/** A random ascending choice of indices below `of`, at least one. */
+export function randomIndices(rng: Rng, of: number, keep: number): number[] {
+  return rng
+    .shuffle([...Array(of).keys()])
+    .slice(0, Math.max(1, Math.round(keep * of)))
+    .sort((x, y) => x - y);
+}
+
 /** scale * B A in the coordinates of the unpruned layer, [out][in]. */
 export function denseProduct(module: LoraModule): number[][] {
   const { a, b, scale, rows, cols } = module;

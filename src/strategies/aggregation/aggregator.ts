@@ -1,5 +1,6 @@
 /** What an aggregation strategy is: adapters of several devices in, one adapter out. */
 import type { AdapterState } from "../../base/adapter.ts";
+import type { Defect } from "./update-check.ts";
 
 /** What one device learnt in a round, from `numSamples` examples of its own. */
 export interface AdapterUpdate extends AdapterState {
@@ -8,7 +9,7 @@ export interface AdapterUpdate extends AdapterState {
 }
 
 export interface AggregateOptions {
-  /** LoRA rank R of the result. */
+  /** LoRA rank R of the result; with `devicesMerge` the least that it can be. */
   readonly rank: number;
   /** alpha / R of the result. */
   readonly scale: number;
@@ -25,6 +26,17 @@ export interface Aggregation {
 /** Pure, and free of order: the result depends on the set of updates, not on their sequence. */
 export interface Aggregator {
   readonly name: string;
+  /** Every update must have the rank of the result; absent = any ranks. */
+  readonly needsEqualRanks?: boolean;
+  /**
+   * Devices fold the received factors into their base and train fresh ones (plan.start "merge"), so that an update holds the change
+   * alone; the rank of the result is then whatever it takes, and no prefix of it is of use. Absent = they train the received ones on.
+   */
+  readonly devicesMerge?: boolean;
+  /** false: the A factors stay what they were (plan.trainA). Absent = both are trained. */
+  readonly trainsA?: boolean;
+  /** What this rule in particular cannot merge in one update that is sound by itself, or null; absent = nothing. */
+  defectIn?(update: AdapterState, options: AggregateOptions): Defect | null;
   /** Throws RoundError when the updates cannot be merged. */
   aggregate(updates: readonly AdapterUpdate[], options: AggregateOptions): Aggregation;
 }

@@ -1,9 +1,12 @@
 /** The aggregators by name: the one list to extend. */
 import type { Aggregator } from "./aggregator.ts";
 import { fedAvg } from "./fed-avg.ts";
+import { ffaLora } from "./ffa-lora.ts";
+import { flexLora } from "./flex-lora.ts";
+import { flora } from "./flora.ts";
+import { hetLora } from "./het-lora.ts";
 import { loraStack } from "./lora-stack.ts";
 
-export const aggregators: Readonly<Record<string, Aggregator>> = {
-  [fedAvg.name]: fedAvg,
-  [loraStack.name]: loraStack,
-};
+export const aggregators: Readonly<Record<string, Aggregator>> = Object.fromEntries(
+  [loraStack, fedAvg, ffaLora, flexLora, flora, hetLora].map((rule) => [rule.name, rule]),
+);

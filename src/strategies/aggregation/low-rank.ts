@@ -1,66 +1,144 @@
-/** The best rank-R factors of a product of tall factors, without ever forming the product. */
-import { Matrix, QrDecomposition, SingularValueDecomposition } from "ml-matrix";
+/** The best rank-R factors of a product of two factors. */
+import { EigenvalueDecomposition, Matrix, QrDecomposition } from "ml-matrix";
 import { Rng } from "../../base/rng.ts";
+import { type Dense, dense, gramOf, timesTransposed, transposed } from "./dense.ts";
 
-/** The product `b * a` of b [out, K] and a [K, in], as rows in double precision. */
+/** The product `left rightᵀ` of left [out, K] and right [in, K]: one column of each per direction. */
 export interface Factors {
-  readonly b: readonly Float64Array[];
-  readonly a: readonly Float64Array[];
+  readonly left: Dense;
+  readonly right: Dense;
 }
 
-export interface Truncation extends Factors {
+export interface Truncation {
+  readonly factors: Factors;
   /** Squared singular values that were cut off, and all of them. */
   readonly discarded: number;
   readonly total: number;
 }
 
-/** Singular values under this share of the largest are rounding noise of double precision. */
-const NOISE = 1e-12;
+/** Where the singular values go: their roots into both factors, or all into the left one. */
+export type Split = "even" | "left";
+
+/** Directions under this share of the largest singular value are noise: factors come as float32 and go as float32. */
+const NOISE = 1e-7;
 
 /**
- * Eckart-Young truncation of `b * a` to rank R, balanced: b' = Q_b U S^(1/2) and a' = S^(1/2) V^T Q_a^T, where Q_b R_b = b,
- * Q_a R_a = a^T and U S V^T = R_b R_a^T; directions come in order of their singular value. A direction without energy gets a zero
- * column in b' and a seeded random row of length about one in a', as LoRA itself starts: two zero factors could never learn.
+ * Eckart-Young truncation to rank R with directions in order of their singular values, so that a prefix is the best smaller one. A
+ * direction without energy gets a zero column on the left and a random one on the right, as LoRA itself starts: two zero factors
+ * could never learn. The product is formed only when K is not below its smaller side.
  */
-export function truncateProduct({ b, a }: Factors, rank: number): Truncation {
-  const numOutputs = b.length;
-  const numInputs = a[0]?.length ?? 0;
-  const left = orthogonalise(new Matrix(b.map((row) => [...row])));
-  const right = orthogonalise(new Matrix(a.map((row) => [...row])).transpose());
-  const small = left.upper.mmul(right.upper.transpose());
-  const svd = new SingularValueDecomposition(small, { autoTranspose: true });
-  const values = svd.diagonal;
-  const outDirections = left.basis(firstColumns(svd.leftSingularVectors, rank));
-  const inDirections = right.basis(firstColumns(svd.rightSingularVectors, rank));
-  const kept = {
-    b: Array.from({ length: numOutputs }, () => new Float64Array(rank)),
-    a: Array.from({ length: rank }, () => new Float64Array(numInputs)),
-  };
-  for (const [r, row] of kept.a.entries()) {
-    const value = values[r] ?? 0;
-    if (value > NOISE * (values[0] ?? 0)) {
-      const root = Math.sqrt(value);
-      for (let i = 0; i < numInputs; i++) row[i] = root * inDirections.get(i, r);
-      for (const [o, out] of kept.b.entries()) out[r] = root * outDirections.get(o, r);
-    } else {
-      const rng = Rng.fromSeed(`spare direction ${r}`);
-      for (let i = 0; i < numInputs; i++) row[i] = rng.normal() / Math.sqrt(numInputs);
-    }
+export function truncateProduct({ left, right }: Factors, rank: number, split: Split): Truncation {
+  const isTall = left.rows >= right.rows;
+  const [long, short] = isTall ? [left, right] : [right, left];
+  if (short.cols >= short.rows)
+    return cut({ rest: timesTransposed(short, long), basis: null, isTall }, rank, split);
+  const { basis, upper } = orthogonalise(short);
+  return cut({ rest: timesTransposed(upper, long), basis, isTall }, rank, split);
+}
+
+/** The same of a matrix [out, in]. */
+export function truncateMatrix(m: Dense, rank: number, split: Split): Truncation {
+  const isTall = m.rows >= m.cols;
+  return cut({ rest: isTall ? transposed(m) : m, basis: null, isTall }, rank, split);
+}
+
+/** A matrix, or its transpose if it is tall, as `basis rest`: [short side, n] with orthonormal columns times [n, long side]. */
+interface Reduced {
+  readonly rest: Dense;
+  /** null = the identity. */
+  readonly basis: Dense | null;
+  readonly isTall: boolean;
+}
+
+/**
+ * The singular directions are the eigenvectors of the small `rest restᵀ`. The square hides singular values below 1e-8 of the
+ * largest, which float32 factors do not hold; what is kept is a projection of `rest` itself, and as exact as `rest`.
+ */
+function cut({ rest, basis, isTall }: Reduced, rank: number, split: Split): Truncation {
+  const gram = gramOf(rest);
+  const directions = leadingEigenvectors(gram, rank);
+  // Row r is the r-th singular vector of the long side times its singular value.
+  const longRows = timesTransposed(directions, transposed(rest));
+  const shortRows = basis === null ? directions : timesTransposed(directions, basis);
+  const values = rowLengths(longRows);
+  const total = traceOf(gram);
+  const kept = values.reduce((sum, value) => sum + value * value, 0);
+  const floor = NOISE * Math.max(...values);
+  const isSpare = (r: number): boolean => (values[r] ?? 0) <= floor;
+  const leftPower = (value: number): number => (split === "even" ? Math.sqrt(value) : value);
+  const weightsOf = (isLeft: boolean): number[] =>
+    values.map((value, r) => {
+      const weight = isLeft ? leftPower(value) : value / leftPower(value);
+      return isSpare(r) ? 0 : isLeft === isTall ? weight / value : weight;
+    });
+  const left = columns(isTall ? longRows : shortRows, weightsOf(true), rank);
+  const right = columns(isTall ? shortRows : longRows, weightsOf(false), rank);
+  for (let r = 0; r < rank; r++) if (isSpare(r)) setColumn(right, r, spareDirection(r, right.rows));
+  return { factors: { left, right }, discarded: Math.max(0, total - kept), total };
+}
+
+/** A random vector of length about one, the same for every layer of this size. */
+export function spareDirection(index: number, length: number): Float64Array {
+  const rng = Rng.fromSeed(`spare direction ${index}`);
+  return Float64Array.from({ length }, () => rng.normal() / Math.sqrt(length));
+}
+
+/** Q [rows, K] with orthonormal columns and upper R [K, K] with Q R = m, for K below `rows`. */
+function orthogonalise(m: Dense): { basis: Dense; upper: Dense } {
+  const qr = new QrDecomposition(toMatrix(m));
+  return { basis: toDense(qr.orthogonalMatrix), upper: toDense(qr.upperTriangularMatrix) };
+}
+
+/** Unit eigenvectors of a symmetric matrix as rows, largest eigenvalue first, `count` of them or all. */
+function leadingEigenvectors(m: Dense, count: number): Dense {
+  // Values ascend: the last column belongs to the largest one.
+  const { eigenvectorMatrix } = new EigenvalueDecomposition(toMatrix(m), { assumeSymmetric: true });
+  const rows = Math.min(count, m.rows);
+  const vectors = dense(rows, m.rows);
+  for (let r = 0; r < rows; r++) {
+    for (let i = 0; i < m.rows; i++)
+      vectors.data[r * m.rows + i] = eigenvectorMatrix.get(i, m.rows - 1 - r);
   }
-  return { ...kept, discarded: energy(values.slice(rank)), total: energy(values) };
+  return vectors;
 }
 
-function firstColumns(m: Matrix, count: number): Matrix {
-  return m.columns <= count ? m : m.subMatrix(0, m.rows - 1, 0, count - 1);
+function rowLengths({ rows, cols, data }: Dense): number[] {
+  return Array.from({ length: rows }, (_, r) => {
+    let sum = 0;
+    for (let i = r * cols; i < (r + 1) * cols; i++) sum += (data[i] as number) ** 2;
+    return Math.sqrt(sum);
+  });
 }
 
-function energy(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value * value, 0);
+function traceOf({ rows, data }: Dense): number {
+  let sum = 0;
+  for (let i = 0; i < rows; i++) sum += data[i * rows + i] as number;
+  return sum;
 }
 
-/** Writes m as (orthonormal columns) * upper; a matrix that is not taller than wide is its own `upper`. */
-function orthogonalise(m: Matrix): { upper: Matrix; basis: (small: Matrix) => Matrix } {
-  if (m.rows <= m.columns) return { upper: m, basis: (small) => small };
-  const qr = new QrDecomposition(m);
-  return { upper: qr.upperTriangularMatrix, basis: (small) => qr.orthogonalMatrix.mmul(small) };
+/** Row r times `weights[r]` as column r of `count`; columns beyond the rows are zero. */
+function columns(m: Dense, weights: readonly number[], count: number): Dense {
+  const out = dense(m.cols, count);
+  for (let r = 0; r < m.rows; r++) {
+    const weight = weights[r] as number;
+    for (let i = 0; i < m.cols; i++)
+      out.data[i * count + r] = weight * (m.data[r * m.cols + i] as number);
+  }
+  return out;
+}
+
+function setColumn({ cols, data }: Dense, col: number, values: Float64Array): void {
+  values.forEach((value, i) => (data[i * cols + col] = value));
+}
+
+function toMatrix({ rows, cols, data }: Dense): Matrix {
+  return Matrix.from1DArray(rows, cols, data);
+}
+
+function toDense(m: Matrix): Dense {
+  const out = dense(m.rows, m.columns);
+  for (let i = 0; i < m.rows; i++) {
+    for (let j = 0; j < m.columns; j++) out.data[i * m.columns + j] = m.get(i, j);
+  }
+  return out;
 }

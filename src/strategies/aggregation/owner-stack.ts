@@ -1,0 +1,113 @@
+/**
+ * The stacked factors of the sample-weighted mean of products, for devices with different ranks and pruned structures.
+ * [w_1 s_1 B_1 ... w_n s_n B_n] times [A_1; ...; A_n] is the sum of the products. A row or column that pruning took from some devices is
+ * averaged over those that still have it; its weight depends on the row alone (or the column alone), so it is a scaling of the
+ * rows of the stacked B (or the columns of the stacked A) and the low-rank form survives.
+ * Source: stacking from FLoRA (Wang et al. 2024, section 3.2), owner averaging from HeteroFL (Diao et al. 2021).
+ */
+import type { LoraModule, Owned } from "../../base/adapter.ts";
+import { RoundError } from "../../base/errors.ts";
+import { dense } from "./dense.ts";
+import type { Term } from "./layer-wise.ts";
+import type { Factors } from "./low-rank.ts";
+import { fullIn, fullOut, rankOf } from "./update-check.ts";
+
+/** What the adapter before the round adds: to rows and columns that no update has, or to all. */
+export interface Start {
+  readonly module: LoraModule;
+  readonly where: "unowned" | "everywhere";
+}
+
+/**
+ * Factors of the mean product over `scale`, in the coordinates of the unpruned layer; K is the sum of the ranks.
+ * Throws RoundError for a layer that is pruned in both directions.
+ */
+export function ownerStack(terms: readonly Term[], scale: number, start?: Start): Factors {
+  const { module } = terms[0] as Term;
+  const rowsAreCut = terms.some((term) => term.module.rows !== undefined);
+  const colsAreCut = terms.some((term) => term.module.cols !== undefined);
+  if (rowsAreCut && colsAreCut) {
+    throw new RoundError(`${module.name} is pruned in its rows and in its columns`, {
+      expected: "layers that lose outputs or inputs, not both",
+    });
+  }
+  const rowShares = ownerShares(terms, ({ rows }) => rows, fullOut(module));
+  const colShares = ownerShares(terms, ({ cols }) => cols, fullIn(module));
+  const blocks: Block[] = terms.map((term) => ({
+    module: term.module,
+    factor: (term.weight * term.module.scale) / scale,
+    rowFactors: rowsAreCut ? rowShares.map(inverse) : null,
+    colFactors: colsAreCut ? colShares.map(inverse) : null,
+  }));
+  const isWhole = start?.where === "everywhere";
+  if (start !== undefined && (isWhole || rowShares.includes(0) || colShares.includes(0))) {
+    blocks.push({
+      module: start.module,
+      factor: start.module.scale / scale,
+      rowFactors: rowsAreCut && !isWhole ? rowShares.map(isZero) : null,
+      colFactors: colsAreCut && !isWhole ? colShares.map(isZero) : null,
+    });
+  }
+  return stacked(blocks, fullOut(module), fullIn(module));
+}
+
+/** Sum of the weights of the devices that have each index; one where nothing is pruned. */
+export function ownerShares(
+  terms: readonly Term[],
+  owned: (module: LoraModule) => Owned | undefined,
+  size: number,
+): Float64Array {
+  const shares = new Float64Array(size);
+  for (const { module, weight } of terms) {
+    const part = owned(module);
+    if (part === undefined) {
+      for (let i = 0; i < size; i++) shares[i] = (shares[i] as number) + weight;
+    } else {
+      for (const i of part.indices) shares[i] = (shares[i] as number) + weight;
+    }
+  }
+  return shares;
+}
+
+interface Block {
+  readonly module: LoraModule;
+  readonly factor: number;
+  /** What the rows of B and the columns of A are multiplied with, by original index; null = one. */
+  readonly rowFactors: Float64Array | null;
+  readonly colFactors: Float64Array | null;
+}
+
+function stacked(blocks: readonly Block[], numOutputs: number, numInputs: number): Factors {
+  const K = blocks.reduce((sum, { module }) => sum + rankOf(module), 0);
+  const left = dense(numOutputs, K);
+  const right = dense(numInputs, K);
+  let at = 0;
+  for (const { module, factor, rowFactors, colFactors } of blocks) {
+    const { a, b, rows, cols } = module;
+    const R = rankOf(module);
+    const height = b.shape[0] ?? 0;
+    for (let o = 0; o < height; o++) {
+      const row = rows?.indices[o] ?? o;
+      const weight = factor * (rowFactors?.[row] ?? 1);
+      for (let r = 0; r < R; r++)
+        left.data[row * K + at + r] = weight * (b.data[o * R + r] as number);
+    }
+    const width = a.shape[1] ?? 0;
+    for (let i = 0; i < width; i++) {
+      const col = cols?.indices[i] ?? i;
+      const weight = colFactors?.[col] ?? 1;
+      for (let r = 0; r < R; r++)
+        right.data[col * K + at + r] = weight * (a.data[r * width + i] as number);
+    }
+    at += R;
+  }
+  return { left, right };
+}
+
+function inverse(share: number): number {
+  return share === 0 ? 0 : 1 / share;
+}
+
+function isZero(share: number): number {
+  return share === 0 ? 1 : 0;
+}
