@@ -2,6 +2,7 @@
 import { loraLinear } from "../autograd/ops/lora-linear.ts";
 import { product } from "../autograd/ops/linear.ts";
 import type { Tape } from "../autograd/tape.ts";
+import type { Owned } from "../base/adapter.ts";
 import type { NamedArrays } from "../base/arrays.ts";
 import { ConfigError } from "../base/errors.ts";
 import type { Rng } from "../base/rng.ts";
@@ -60,8 +61,18 @@ export class Lora {
     this.config = config;
   }
 
-  /** Attaches a fresh pair to every selected layer; `rng` starts the A factors (Kaiming uniform, as PEFT). */
-  static attach(engine: Engine, linears: readonly Linear[], config: LoraConfig, rng: Rng): Lora {
+  /**
+   * Attaches a fresh pair to every selected layer; `rng` starts the A factors (Kaiming uniform, as PEFT). They
+   * are nested: the A of a smaller rank is the first rows of that of a larger one, and the A of a pruned layer
+   * the columns that `inputsOf` says are left, so that devices of every rank and structure start alike.
+   */
+  static attach(
+    engine: Engine,
+    linears: readonly Linear[],
+    config: LoraConfig,
+    rng: Rng,
+    inputsOf: (name: string) => Owned | undefined = () => undefined,
+  ): Lora {
     checkConfig(config);
     const lora = new Lora(engine, config);
     const layers = selectTargets(linears, config.targets);
@@ -76,10 +87,7 @@ export class Lora {
       const alpha = patternValue(layer.name, config.alphaPattern ?? {}, config.alpha);
       const [outputs, inputs] = [layer.weight.tensor.rows, layer.weight.tensor.cols];
       const a = engine.empty([rank, inputs], "state");
-      const draw = rng.fork(layer.name);
-      const bound = 1 / Math.sqrt(inputs);
-      const view = a.f32;
-      for (let i = 0; i < view.length; i++) view[i] = bound * (2 * draw.next() - 1);
+      startRows(a.f32, rank, inputsOf(layer.name) ?? inputs, rng.fork(layer.name));
       const b = engine.zeros([outputs, rank], "state");
       const pair = new LoraPair(a, b, alpha / rank, config.dropout);
       layer.adapter = pair;
@@ -133,6 +141,17 @@ export class Lora {
       this.#engine.free(b);
     }
     this.#pairs.clear();
+  }
+}
+
+/** Fills A row by row: one draw for every input that the unpruned layer has, of which those that are left count. */
+function startRows(a: Float32Array, rank: number, inputs: Owned | number, rng: Rng): void {
+  const [of, kept] = typeof inputs === "number" ? [inputs, null] : [inputs.of, inputs.indices];
+  const bound = 1 / Math.sqrt(of);
+  for (let row = 0; row < rank; row++) {
+    const drawn = Float32Array.from({ length: of }, () => bound * (2 * rng.next() - 1));
+    const left = kept === null ? drawn : Float32Array.from(kept, (i) => drawn[i] as number);
+    a.set(left, row * left.length);
   }
 }
 

@@ -1,5 +1,7 @@
 /** A model with a LoRA adapter and, for classifiers, a trained head: what fine-tuning changes and saves. */
+import type { Owned } from "../base/adapter.ts";
 import type { NamedArrays } from "../base/arrays.ts";
+import { ownedOf } from "../base/model-shape.ts";
 import { Rng } from "../base/rng.ts";
 import { Lora, type LoraConfig } from "../lora/lora.ts";
 import type { Model } from "../models/model.ts";
@@ -27,7 +29,12 @@ export class AdaptedModel {
   /** Attaches a fresh adapter. Throws ConfigError when the targets select nothing. */
   static attach(model: Model, { lora, trainHead, seed }: AdaptOptions): AdaptedModel {
     const rng = Rng.fromSeed(seed).fork("lora");
-    const attached = Lora.attach(model.engine, model.linears(), lora, rng);
+    const shapes = new Map(model.shape.linears.map((shape) => [shape.name, shape]));
+    const inputsOf = (name: string): Owned | undefined => {
+      const shape = shapes.get(name);
+      return shape && ownedOf(shape, model.structure).cols;
+    };
+    const attached = Lora.attach(model.engine, model.linears(), lora, rng, inputsOf);
     return new AdaptedModel(model, attached, trainHead && model.headModules().length > 0);
   }
 

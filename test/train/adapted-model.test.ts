@@ -3,7 +3,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { hostArray } from "../../src/base/arrays.ts";
 import { CheckpointError } from "../../src/base/errors.ts";
+import type { Structure } from "../../src/base/structure.ts";
 import { loadModel, type LoadModelOptions } from "../../src/models/load.ts";
+import { cutAdapter } from "../../src/models/units.ts";
 import { Engine } from "../../src/tensor/engine.ts";
 import { AdaptedModel } from "../../src/train/adapted-model.ts";
 import { tinyFolder, type TinyName } from "../support/tiny-model.ts";
@@ -102,4 +104,26 @@ test("detaching gives the factors' memory back and keeps a trained head", () => 
   assert.equal(model.engine.stats.state, 0);
   assert.ok(model.linears().every(({ adapter }) => adapter === null));
   assert.ok(model.store.get("classifier.bias")?.tensor.f32.every((value) => value === 3));
+});
+
+test("fresh A factors are nested: a smaller rank has the first rows, a pruned model the columns that are left", () => {
+  const attach = (rank: number, structure?: Structure): AdaptedModel =>
+    AdaptedModel.attach(
+      loadModel(
+        Engine.create(),
+        tinyFolder("bert-classify"),
+        structure === undefined ? {} : { structure },
+      ),
+      { lora: { rank, alpha: rank, targets: "all-linear", dropout: 0 }, trainHead: false, seed: 4 },
+    );
+  const whole = attach(4);
+  const { shape } = whole.model;
+  const layer = { heads: [shape.units.heads - 1], ffn: [0, 3, 5] };
+  const structure = { layers: Array.from({ length: shape.units.layers }, () => layer) };
+  const expected = cutAdapter(whole.lora.export(), shape, structure);
+  for (const [name, { shape: sides, data }] of attach(2, structure).lora.export()) {
+    if (!name.endsWith("lora_A.weight")) continue;
+    const [, cols = 0] = sides;
+    assert.deepEqual(data, expected.get(name)?.data.slice(0, 2 * cols), name);
+  }
 });
