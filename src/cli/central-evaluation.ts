@@ -1,13 +1,18 @@
-/** Scores global adapters on the coordinator's own labelled texts, with one engine for the whole run. */
+/** Scores global adapters on the coordinator's own labelled texts, on the whole base or on the devices' pruned models. */
 import type { AdapterState } from "../base/adapter.ts";
 import type { NamedArrays } from "../base/arrays.ts";
+import { encodeStructure, type Structure } from "../base/structure.ts";
+import type { Evaluate } from "../coordinator/global-model.ts";
+import type { Evaluation, Score } from "../coordinator/run-events.ts";
 import type { Dataset } from "../data/examples.ts";
 import { encodeDataset } from "../data/sequences.ts";
 import { loadModel } from "../models/load.ts";
+import type { Model } from "../models/model.ts";
+import { readModelShape } from "../models/shape.ts";
+import { narrow } from "../strategies/aggregation/narrow.ts";
 import { Engine, type EngineOptions } from "../tensor/engine.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
 import { AdaptedModel } from "../train/adapted-model.ts";
-import type { Evaluation } from "../coordinator/run-events.ts";
 import { evaluateClassifier } from "../train/evaluate.ts";
 
 export interface CentralEvaluationOptions {
@@ -20,24 +25,54 @@ export interface CentralEvaluationOptions {
 const BATCH_SIZE = 32;
 
 /** A function that scores an adapter, or for null the base with the head that every device starts from. */
-export function centralEvaluation(
-  options: CentralEvaluationOptions,
-): (adapter: AdapterState | null) => Promise<Evaluation> {
+export function centralEvaluation(options: CentralEvaluationOptions): Evaluate {
   const { baseFolder, test, kernels } = options;
-  const engine = Engine.create({ kernels });
-  const model = loadModel(engine, baseFolder, { task: "classify", labels: test.labels });
+  const { labels } = test;
+  const shape = readModelShape(baseFolder, labels);
+  const load = (structure?: Structure): Model => {
+    const cut = structure === undefined ? {} : { structure };
+    return loadModel(Engine.create({ kernels }), baseFolder, { task: "classify", labels, ...cut });
+  };
+  const whole = load();
   const tokenizer = loadTokenizer(baseFolder);
-  const maxTokens = Math.min(options.maxTokens, model.architecture.maxPositions);
+  const maxTokens = Math.min(options.maxTokens, whole.architecture.maxPositions);
   const sequences = encodeDataset(test, tokenizer, maxTokens);
   const settings = { batchSize: BATCH_SIZE, padId: tokenizer.special.pad ?? 0 };
-  return (adapter) => {
+  const score = (model: Model, adapter: AdapterState | null): Score => {
     const adapted = adapter === null ? null : attach(model, adapter);
     try {
       const { accuracy, loss, macroF1 } = evaluateClassifier(model, sequences, settings);
-      return Promise.resolve({ accuracy, loss, macroF1 });
+      return { accuracy, loss, macroF1 };
     } finally {
       adapted?.detach();
     }
+  };
+  return (adapter, structures) => {
+    if (adapter === null || structures.size === 0) return Promise.resolve(score(whole, adapter));
+    const known = new Map<string, Score>();
+    const scores = [...structures].map(([device, structure]) => {
+      const key = encodeStructure(structure, shape.units);
+      const found = known.get(key);
+      const sliced = (): AdapterState => narrow(adapter, { pruned: { shape, structure } });
+      const fresh = found ?? score(load(structure), sliced());
+      known.set(key, fresh);
+      return { device, ...fresh };
+    });
+    return Promise.resolve(meanAndWorst(scores));
+  };
+}
+
+/** Means over the devices, and the device with the lowest accuracy. */
+function meanAndWorst(scores: readonly (Score & { readonly device: string })[]): Evaluation {
+  const mean = (key: keyof Score): number =>
+    scores.reduce((sum, score) => sum + score[key], 0) / scores.length;
+  const worst = scores.reduce((low, each) => (each.accuracy < low.accuracy ? each : low));
+  return {
+    accuracy: mean("accuracy"),
+    loss: mean("loss"),
+    macroF1: mean("macroF1"),
+    numDevices: scores.length,
+    worst,
   };
 }
 

@@ -1,5 +1,5 @@
 /** One line per event of a run, stable enough to search. */
-import type { RunEvent } from "../coordinator/run-events.ts";
+import type { Evaluation, RunEvent } from "../coordinator/run-events.ts";
 import { byteText, durationText, percent } from "./output.ts";
 
 /** The line, or null for an event that is only shown as progress. */
@@ -17,6 +17,13 @@ export function eventLine(event: RunEvent): string | null {
       const attempt = event.attempt > 1 ? `, attempt ${event.attempt}` : "";
       return `round ${event.round}  asked ${event.devices.length} devices${attempt}`;
     }
+    case "device-excluded":
+      return (
+        `excluded ${event.device}: needs ${byteText(event.neededBytes)}, ` +
+        `has ${byteText(event.availableBytes)}`
+      );
+    case "controller-decided":
+      return null;
     case "device-progress":
       return null;
     case "update-received":
@@ -24,7 +31,8 @@ export function eventLine(event: RunEvent): string | null {
         `update   ${event.device} round ${event.round}: ${event.numSamples} examples, ` +
         `${event.steps} steps in ${durationText(event.trainMs)}, ` +
         `loss ${event.lossFirst.toFixed(3)} -> ${event.lossLast.toFixed(3)}, ` +
-        `${byteText(event.updateBytes)} up in ${durationText(event.uploadMs)}`
+        `${byteText(event.updateBytes)} up in ${durationText(event.uploadMs)}, ` +
+        `sparsity ${percent(event.sparsity)}, rank ${event.rank}`
       );
     case "update-dropped":
       return `dropped  ${event.device} round ${event.round}: ${event.reason}`;
@@ -41,7 +49,12 @@ export function eventLine(event: RunEvent): string | null {
     case "evaluated":
       return (
         `scored   round ${event.round}: accuracy ${percent(event.accuracy)}, ` +
-        `macro-F1 ${percent(event.macroF1)}, loss ${event.loss.toFixed(3)}`
+        `macro-F1 ${percent(event.macroF1)}, loss ${event.loss.toFixed(3)}${ofModels(event)}`
+      );
+    case "round-finished":
+      return (
+        `took     round ${event.round}: ${durationText(event.durationMs)}, ` +
+        `mean wait ${durationText(event.waitingMs)}`
       );
     case "checkpoint":
       return `saved    round ${event.round}: ${event.path}`;
@@ -50,4 +63,10 @@ export function eventLine(event: RunEvent): string | null {
     case "finished":
       return `finished ${event.ok ? "well" : "badly"}: ${event.reason}`;
   }
+}
+
+/** How many pruned models a score is the mean of, and the worst of them. */
+function ofModels({ numDevices, worst }: Evaluation): string {
+  if (numDevices === undefined || worst === undefined) return "";
+  return `, mean of ${numDevices} models, worst ${percent(worst.accuracy)} (${worst.device})`;
 }

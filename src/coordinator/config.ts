@@ -2,14 +2,22 @@
 import * as v from "valibot";
 import { parseSettings } from "../base/settings.ts";
 import { ID_PATTERN } from "../protocol/topics.ts";
+import { aggregators } from "../strategies/aggregation/index.ts";
+import {
+  controllerSchema,
+  expectStrategies,
+  pruningSchema,
+  rankSchema,
+  selfPruningSchema,
+} from "./strategy-config.ts";
 
 const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 const text = v.pipe(v.string(), v.nonEmpty());
 
 const planSchema = v.strictObject({
-  /** LoRA rank R. */
-  rank: v.optional(v.pipe(positive, v.maxValue(1024)), 8),
-  /** The update is scaled by alpha / R; twice the rank keeps it at 2 for every rank. */
+  /** LoRA rank R; the largest one where the controller chooses. */
+  rank: v.optional(rankSchema, 8),
+  /** The update is scaled by alpha / R, and by the same factor on a device with another rank. */
   alpha: v.optional(v.pipe(v.number(), v.finite(), v.gtValue(0)), 16),
   /** Linear layers that get an adapter: "all-linear", or ends of their names. */
   targets: v.optional(v.union([v.literal("all-linear"), v.pipe(v.array(text), v.minLength(1))]), [
@@ -61,12 +69,23 @@ const schema = v.strictObject({
     { kind: "all" },
   ),
   aggregation: v.optional(
-    v.variant("kind", [
-      v.strictObject({ kind: v.literal("lora-stack") }),
-      v.strictObject({ kind: v.literal("fed-avg") }),
-    ]),
+    v.strictObject({ kind: v.picklist(Object.keys(aggregators)) }),
     { kind: "lora-stack" },
   ),
+  /** Shrink the devices' models while they are tuned; null = they stay whole. */
+  pruning: v.optional(v.nullable(pruningSchema), null),
+  /** Who chooses sparsity and rank for every device and round. */
+  controller: v.optional(controllerSchema, { kind: "fixed" }),
+  /** Ranks to choose from; absent: the plan's, and for controllers other than "fixed" 2, 4, 8, 16 and 32 below it. */
+  ranks: v.exactOptional(v.pipe(v.array(rankSchema), v.minLength(1), v.maxLength(32))),
+  /** Rank of the global adapter; absent: twice the largest of several ranks, or the only one. */
+  serverRank: v.exactOptional(rankSchema),
+  /** Devices may lower their rank where the last directions carry little (HetLoRA). */
+  selfPruning: v.optional(v.nullable(selfPruningSchema), null),
+  /** Of a device's memory, what Node and the system need beside the tensor engine. */
+  memoryReserveBytes: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(0)), 256 * 2 ** 20),
+  /** Pruned models that a round is scored on, from the least to the most pruned; the last round scores all. */
+  scoredModels: v.optional(positive, 3),
   /** How often a device shows a sign of life; three that stay away mean that it is gone. */
   heartbeatMs: v.optional(v.pipe(positive, v.maxValue(3_600_000)), 10_000),
   /** Larger updates are refused before they are fetched. */
@@ -81,7 +100,9 @@ export type CoordinatorConfig = v.InferOutput<typeof schema>;
 /** What coordinator.json may hold: everything with a default may be left out. */
 export type CoordinatorConfigInput = v.InferInput<typeof schema>;
 
-/** Fills in defaults. Throws ConfigError naming the first setting that is wrong. */
+/** Fills in defaults. Throws ConfigError naming the first setting that is wrong, or two that do not go together. */
 export function parseCoordinatorConfig(input: unknown): CoordinatorConfig {
-  return parseSettings("coordinator settings", schema, input);
+  const config = parseSettings("coordinator settings", schema, input);
+  expectStrategies(config);
+  return config;
 }

@@ -2,18 +2,24 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock, Timer } from "../base/clock.ts";
 import { Rng } from "../base/rng.ts";
-import type { DeviceMessage, DeviceReport, TrainTask, WantedState } from "../protocol/messages.ts";
+import type { DeviceMessage, DeviceReport, WantedState } from "../protocol/messages.ts";
 import type { Selector } from "../strategies/selection/selector.ts";
 import type { BlobRef } from "../transfer/blob-store.ts";
 import type { BaseFile } from "./base-files.ts";
 import type { CoordinatorConfig } from "./config.ts";
 import type { ControlChannel } from "./control-channel.ts";
+import type { Downlink } from "./downlink.ts";
+import type { FleetKnowledge } from "./fleet-knowledge.ts";
 import type { GlobalModel } from "./global-model.ts";
 import type { Ledger } from "./ledger.ts";
+import { planOf } from "./plan.ts";
 import type { RoundHost } from "./reception.ts";
+import { type ReceivedUpdate, RoundResults } from "./round-results.ts";
 import { createRoundMachine, newRun, wantedKind } from "./round-machine.ts";
 import type { RoundEffect, RoundInput, RoundState, TimerName } from "./round-state.ts";
 import type { RunEvent } from "./run-events.ts";
+import { scoredModels } from "./scored-models.ts";
+import type { Steering } from "./steering.ts";
 import type { DropTally } from "./tallies.ts";
 import type { UpdateInbox } from "./update-inbox.ts";
 
@@ -25,6 +31,9 @@ export interface CoordinatorParts {
   readonly channel: ControlChannel;
   readonly inbox: UpdateInbox;
   readonly model: GlobalModel;
+  readonly downlink: Downlink;
+  readonly knowledge: FleetKnowledge;
+  readonly steering: Steering;
   readonly ledger: Ledger;
   readonly drops: DropTally;
   readonly selector: Selector;
@@ -48,6 +57,7 @@ export class Coordinator implements RoundHost {
   readonly #step: ReturnType<typeof createRoundMachine>;
   readonly #timers = new Map<TimerName | "farewell", Timer>();
   readonly #inputs: RoundInput[] = [];
+  readonly #results = new RoundResults();
   #isStepping = false;
   #state: RoundState;
   #roundEndsMs = 0;
@@ -55,16 +65,17 @@ export class Coordinator implements RoundHost {
   #end: (outcome: Outcome) => void = () => undefined;
 
   constructor(parts: CoordinatorParts) {
-    const { config, selector, model } = parts;
+    const { config, selector, model, steering } = parts;
     const { selection, seed } = config;
     this.#parts = parts;
     this.#state = { ...newRun, round: model.savedRound };
     this.#step = createRoundMachine({
       ...config,
       select: (deviceIds, { round, attempt, numDone }) => {
-        const wanted = selection.kind === "random" ? selection.count : deviceIds.length;
+        const able = steering.feasible(deviceIds, round);
+        const wanted = selection.kind === "random" ? selection.count : able.length;
         const rng = Rng.fromSeed(`${seed}/select/${round}/${attempt}`);
-        return selector.select(deviceIds, Math.max(0, wanted - numDone), rng);
+        return selector.select(able, Math.max(0, wanted - numDone), rng);
       },
     });
     this.ended = new Promise((resolve) => (this.#end = resolve));
@@ -105,8 +116,10 @@ export class Coordinator implements RoundHost {
   }
 
   #perform(effect: RoundEffect): void {
-    const { inbox, model, clock, drops, tell } = this.#parts;
+    const { inbox, model, clock, drops, tell, steering } = this.#parts;
     switch (effect.kind) {
+      case "begin":
+        return this.#begin(effect);
       case "command":
         return this.#command(effect.device);
       case "arm": {
@@ -131,18 +144,23 @@ export class Coordinator implements RoundHost {
       }
       case "aggregate": {
         const { round, devices } = effect;
-        return void this.#job({ kind: "aggregated", round }, () =>
-          model.merge(round, inbox.updatesOf(devices)),
-        );
+        const received = this.#results.close(devices, clock.nowMs());
+        return void this.#job({ kind: "aggregated", round }, async () => {
+          const updates = inbox.updatesOf(devices);
+          await model.merge(round, updates);
+          steering.learn(round, received, updates);
+        });
       }
       case "evaluate": {
         const { round } = effect;
-        return void this.#job({ kind: "evaluated", round }, () => model.measure(round));
+        return void this.#job({ kind: "evaluated", round }, () => this.#measure(round));
       }
       case "save": {
         const { round } = effect;
         return void this.#job({ kind: "saved", round }, () => {
-          model.save(round);
+          model.save(round, steering.export());
+          const { attempts, times } = this.#results;
+          tell({ kind: "round-finished", round, attempts, ...times });
           return inbox.clear();
         });
       }
@@ -152,6 +170,22 @@ export class Coordinator implements RoundHost {
         this.#outcome = { ok: effect.ok, reason: effect.reason, farewell: "ended" };
         return this.#arm("farewell", FAREWELL_MS, () => this.#leave());
     }
+  }
+
+  #begin({ round, attempt, devices }: Extract<RoundEffect, { kind: "begin" }>): void {
+    const { steering, clock, config, tell } = this.#parts;
+    this.#results.begin(attempt, clock.nowMs());
+    const { choices, events } = steering.decide(round, attempt, devices);
+    const { roundTimeoutMs: timeoutMs } = config;
+    tell({ kind: "round-started", round, attempt, devices, timeoutMs, choices });
+    events.forEach(tell);
+  }
+
+  #measure(round: number): Promise<void> {
+    const { model, knowledge, config } = this.#parts;
+    const isLast = round === config.rounds;
+    const count = isLast ? knowledge.models.size : config.scoredModels;
+    return model.measure(round, scoredModels(knowledge.models, count));
   }
 
   /** Does one job of a round, after the messages sent so far have left; what it throws ends the run. */
@@ -171,10 +205,11 @@ export class Coordinator implements RoundHost {
     blob: BlobRef;
     report: DeviceReport;
   }): Promise<void> {
-    const { inbox, model, ledger, tell } = this.#parts;
+    const { inbox, steering } = this.#parts;
     const { device, round, blob, report } = wanted;
     const { numSamples } = report;
-    const verdict = await inbox.fetch({ device, blob, numSamples, like: model.adapter });
+    const expected = steering.expectationOf(device);
+    const verdict = await inbox.fetch({ device, blob, numSamples, expected });
     const { root } = blob;
     if (verdict.kind === "broken") {
       this.feed({ kind: "fetch-broken", device, root });
@@ -186,39 +221,65 @@ export class Coordinator implements RoundHost {
     }
     const task = this.#state.tasks.get(device);
     if (task?.status === "fetching" && task.blob.root === root && this.#state.round === round) {
-      const { uploadMs } = verdict;
-      const { bytesUp: _up, bytesDown: _down, ...told } = report;
-      const updateBytes = blob.sizeBytes;
-      ledger.contributed(device, report, uploadMs);
-      tell({ kind: "update-received", round, device, updateBytes, uploadMs, ...told });
+      this.#count(device, { report, ...verdict, ...verdict.update }, blob);
     }
     this.feed({ kind: "received", device, root });
   }
 
+  #count(device: string, received: ReceivedUpdate, { sizeBytes: updateBytes }: BlobRef): void {
+    const { ledger, tell } = this.#parts;
+    const { report, uploadMs, rank, sparsity } = received;
+    const { bytesUp: _, ...told } = report;
+    const { round } = this.#state;
+    this.#results.add(device, received);
+    ledger.contributed(device, received);
+    const seen = { updateBytes, uploadMs, rank, sparsity };
+    tell({ kind: "update-received", round, device, ...told, ...seen });
+  }
+
+  /** Tells a device what it shall do; work needs its adapter first. */
   #command(device: string): void {
+    if (wantedKind(this.#state, device) === "train") return void this.#assign(device);
+    this.#sendState(device, null);
+  }
+
+  async #assign(device: string): Promise<void> {
+    const { downlink, steering } = this.#parts;
+    const { round } = this.#state;
+    try {
+      const adapter = await downlink.blobFor(steering.cutOf(device));
+      // Whatever has superseded this command meanwhile has sent its own.
+      const isStill = this.#state.round === round && wantedKind(this.#state, device) === "train";
+      if (isStill) this.#sendState(device, adapter);
+    } catch (error) {
+      this.feed({ kind: "stop", reason: error instanceof Error ? error.message : String(error) });
+    }
+  }
+
+  #sendState(device: string, adapter: BlobRef | null): void {
     const { heartbeatMs } = this.#parts.config;
-    this.#send(device, { kind: "state", wanted: this.#wanted(device), heartbeatMs });
+    this.#send(device, { kind: "state", wanted: this.#wanted(device, adapter), heartbeatMs });
   }
 
   #send(device: string, message: Parameters<ControlChannel["send"]>[1]): void {
     void this.#parts.channel.send(device, message, this.#state.round);
   }
 
-  #wanted(device: string): WantedState {
+  #wanted(device: string, adapter: BlobRef | null): WantedState {
     const kind = wantedKind(this.#state, device);
     if (kind === "idle") return { kind };
     if (kind === "finished") return { kind, reason: this.#state.reason.slice(0, 300) };
     const { round, attempt } = this.#state;
-    const { config, run, model, baseFiles, clock } = this.#parts;
+    const { config, run, steering, baseFiles, clock } = this.#parts;
     const deadlineMs = Math.max(0, this.#roundEndsMs - clock.nowMs());
-    const plan = planOf(config, round);
+    const plan = planOf(config, round, steering.choiceOf(device));
     return {
       kind,
       run,
       round,
       attempt,
       base: { files: [...baseFiles] },
-      adapter: model.blob,
+      adapter,
       plan,
       deadlineMs,
     };
@@ -233,23 +294,4 @@ export class Coordinator implements RoundHost {
     for (const timer of this.#timers.values()) timer.cancel();
     if (this.#outcome !== null) this.#end(this.#outcome);
   }
-}
-
-/** What all devices train in a round: the seed differs from round to round, the learning rate goes down in equal steps. */
-export function planOf(
-  { plan, labels, seed, rounds }: CoordinatorConfig,
-  round: number,
-): TrainTask["plan"] {
-  const { lastRateShare, ...rest } = plan;
-  const progress = rounds > 1 ? Math.min(1, (round - 1) / (rounds - 1)) : 0;
-  return {
-    ...rest,
-    labels,
-    learningRate: plan.learningRate * (1 - progress * (1 - lastRateShare)),
-    seed: Rng.fromSeed(`${seed}/plan/${round}`).nextUint32(),
-    pruning: null,
-    start: "continue",
-    trainA: true,
-    selfPruning: null,
-  };
 }

@@ -2,25 +2,35 @@
 import type { AdapterState } from "../base/adapter.ts";
 import type { Clock } from "../base/clock.ts";
 import { RoundError } from "../base/errors.ts";
-import type { AdapterUpdate, Aggregator } from "../strategies/aggregation/aggregator.ts";
-import type { BlobRef, BlobStore } from "../transfer/blob-store.ts";
-import { encodeAdapterFile } from "../io/adapter-file.ts";
-import type { Evaluation, RunEvent } from "./run-events.ts";
-import type { Checkpoint, RunFolder } from "./run-folder.ts";
+import type { Structure } from "../base/structure.ts";
+import type { AggregateOptions, Aggregator } from "../strategies/aggregation/aggregator.ts";
+import type { Defect } from "../strategies/aggregation/update-check.ts";
+import type { Downlink } from "./downlink.ts";
+import type { Evaluation, RunEvent, Score } from "./run-events.ts";
+import type { Checkpoint, FleetRecord, RunFolder } from "./run-folder.ts";
+import type { HeldUpdate } from "./update-inbox.ts";
 
-export type Evaluate = (adapter: AdapterState | null) => Promise<Evaluation>;
+/**
+ * Scores an adapter, or for null the base alone. With structures, by device, the adapter is scored on these pruned models and the
+ * result is their mean with the worst of them; without any on the whole model.
+ */
+export type Evaluate = (
+  adapter: AdapterState | null,
+  structures: ReadonlyMap<string, Structure>,
+) => Promise<Evaluation>;
 
 export interface GlobalModelOptions {
   readonly clock: Clock;
-  readonly store: BlobStore;
   readonly folder: RunFolder;
+  readonly downlink: Downlink;
   readonly aggregator: Aggregator;
+  /** LoRA rank of the global adapter. */
   readonly rank: number;
-  readonly alpha: number;
+  /** alpha / R, the same for every adapter of the run. */
+  readonly scale: number;
   /** Root of each base file by name. */
   readonly base: Readonly<Record<string, string>>;
   readonly checkpoint: Checkpoint | undefined;
-  /** Scores an adapter, or the base alone for null. */
   readonly evaluate: Evaluate | null;
   readonly tell: (event: RunEvent) => void;
 }
@@ -28,9 +38,6 @@ export interface GlobalModelOptions {
 export class GlobalModel {
   readonly #options: GlobalModelOptions;
   #adapter: AdapterState | null;
-  #blob: BlobRef | null = null;
-  /** The blob of the round before: devices may still be fetching it while the next one is made. */
-  #oldBlob: BlobRef | null = null;
   #before: Evaluation | null;
   #after: Evaluation | null;
   #savedRound: number;
@@ -43,23 +50,9 @@ export class GlobalModel {
     this.#savedRound = options.checkpoint?.round ?? 0;
   }
 
-  get adapter(): AdapterState | null {
-    return this.#adapter;
-  }
-
-  /** What devices start from; null before the first round. */
-  get blob(): BlobRef | null {
-    return this.#blob;
-  }
-
   /** The round of the checkpoint. */
   get savedRound(): number {
     return this.#savedRound;
-  }
-
-  /** True for the adapter that devices start from and for the one before it. */
-  serves(root: string): boolean {
-    return root === this.#blob?.root || root === this.#oldBlob?.root;
   }
 
   /** Quality before the first round and after the last one. */
@@ -67,62 +60,59 @@ export class GlobalModel {
     return { before: this.#before, after: this.#after };
   }
 
-  /** Makes the adapter of the checkpoint available to devices. */
-  async load(): Promise<void> {
-    if (this.#adapter !== null)
-      this.#blob = await this.#options.store.put(encodeAdapterFile(this.#adapter));
+  /** What the aggregator cannot merge in an update that is sound by itself, or null. */
+  defectIn(update: AdapterState): Defect | null {
+    return this.#options.aggregator.defectIn?.(update, this.#aggregateOptions()) ?? null;
   }
 
   /** Throws RoundError when the updates cannot be merged. */
-  async merge(round: number, updates: readonly AdapterUpdate[]): Promise<void> {
-    const { clock, aggregator, rank, alpha, store, tell } = this.#options;
+  async merge(round: number, updates: readonly HeldUpdate[]): Promise<void> {
+    const { clock, aggregator, downlink, tell } = this.#options;
     const startMs = clock.nowMs();
-    const previous = this.#adapter === null ? {} : { previous: this.#adapter };
-    const { state, discardedEnergy } = aggregator.aggregate(updates, {
-      rank,
-      scale: alpha / rank,
-      ...previous,
-    });
+    const { state, discardedEnergy } = aggregator.aggregate(updates, this.#aggregateOptions());
     this.#adapter = state;
-    const outdated = this.#oldBlob;
-    this.#oldBlob = this.#blob;
-    this.#blob = await store.put(encodeAdapterFile(state));
-    if (outdated !== null && !this.serves(outdated.root)) await store.remove(outdated.root);
+    await downlink.replace(state);
     const devices = updates.map(({ deviceId }) => deviceId);
     const numSamples = updates.reduce((sum, update) => sum + update.numSamples, 0);
-    tell({
-      kind: "aggregated",
-      round,
-      devices,
-      numSamples,
-      discardedEnergy,
-      ms: clock.nowMs() - startMs,
-    });
+    const meanSparsity = updates.reduce((sum, { sparsity }) => sum + sparsity, 0) / updates.length;
+    const ms = clock.nowMs() - startMs;
+    tell({ kind: "aggregated", round, devices, numSamples, discardedEnergy, meanSparsity, ms });
   }
 
   /** Scores the adapter, or the base in round 0. Throws RoundError when a score is not a number. */
-  async measure(round: number): Promise<void> {
+  async measure(round: number, structures: ReadonlyMap<string, Structure>): Promise<void> {
     const { clock, evaluate, tell } = this.#options;
     if (evaluate === null) return;
     const startMs = clock.nowMs();
-    const evaluation = await evaluate(this.#adapter);
-    const { accuracy, loss, macroF1 } = evaluation;
-    if (![accuracy, loss, macroF1].every(Number.isFinite)) {
-      throw new RoundError(`round ${round}: the evaluation gave no number`, {
-        got: `accuracy ${accuracy}, loss ${loss}, macro F1 ${macroF1}`,
-        hint: "the adapter may have diverged: lower the learning rate",
-      });
-    }
+    const evaluation = await evaluate(this.#adapter, structures);
+    expectNumbers(round, evaluation);
     if (round === 0) this.#before = evaluation;
     else this.#after = evaluation;
-    tell({ kind: "evaluated", round, ms: clock.nowMs() - startMs, accuracy, loss, macroF1 });
+    tell({ kind: "evaluated", round, ms: clock.nowMs() - startMs, ...evaluation });
   }
 
-  save(round: number): void {
-    const { folder, rank, alpha, base, tell } = this.#options;
+  save(round: number, fleet: FleetRecord): void {
+    const { folder, rank, scale, base, tell } = this.#options;
     if (this.#adapter === null) return;
-    const saved = folder.save(this.#adapter, { round, rank, alpha, base, ...this.quality });
+    const record = { round, rank, scale, base, ...this.quality };
+    const saved = folder.save({ ...record, adapter: this.#adapter, fleet });
     this.#savedRound = round;
     tell({ kind: "checkpoint", round, ...saved });
+  }
+
+  #aggregateOptions(): AggregateOptions {
+    const { rank, scale } = this.#options;
+    return { rank, scale, ...(this.#adapter === null ? {} : { previous: this.#adapter }) };
+  }
+}
+
+function expectNumbers(round: number, { worst, accuracy, loss, macroF1 }: Evaluation): void {
+  const scores: Score[] = [{ accuracy, loss, macroF1 }, ...(worst === undefined ? [] : [worst])];
+  for (const { accuracy, loss, macroF1 } of scores) {
+    if ([accuracy, loss, macroF1].every(Number.isFinite)) continue;
+    throw new RoundError(`round ${round}: the evaluation gave no number`, {
+      got: `accuracy ${accuracy}, loss ${loss}, macro F1 ${macroF1}`,
+      hint: "the adapter may have diverged: lower the learning rate",
+    });
   }
 }

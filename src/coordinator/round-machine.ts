@@ -120,10 +120,7 @@ export function createRoundMachine(
     const effects: RoundEffect[] = [
       { kind: "disarm", timer: "join" },
       { kind: "arm", timer: "round", delayMs: roundTimeoutMs, round, attempt },
-      {
-        kind: "tell",
-        event: { kind: "round-started", round, attempt, devices: asked, timeoutMs: roundTimeoutMs },
-      },
+      { kind: "begin", round, attempt, devices: asked },
       ...asked.map((device): RoundEffect => ({ kind: "command", device })),
     ];
     return prepend(effects, settle({ ...state, phase: "training", tasks }));

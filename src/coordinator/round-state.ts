@@ -13,7 +13,7 @@ export interface RoundSettings {
   readonly roundTimeoutMs: number;
   /** How long to wait for `minDevices` before the run is given up. */
   readonly joinTimeoutMs: number;
-  /** Pure: the same arguments give the same devices. `numDone` updates of this round are here from earlier attempts. */
+  /** The same devices for the same arguments within a round. `numDone` updates of this round are here from earlier attempts. */
   readonly select: (
     deviceIds: readonly string[],
     at: { readonly round: number; readonly attempt: number; readonly numDone: number },
@@ -73,6 +73,8 @@ export type RoundInput =
   | { kind: "stop"; reason: string };
 
 export type RoundEffect =
+  /** An attempt has begun: decide what these devices get, before they are sent their commands. */
+  | { kind: "begin"; round: number; attempt: number; devices: string[] }
   /** Send the device what `wantedKind` says. */
   | { kind: "command"; device: string }
   | { kind: "arm"; timer: TimerName; delayMs: number; round: number; attempt: number }

@@ -1,11 +1,14 @@
 /** Puts a coordinator together, runs it to its end, and sums up. */
 import type { Clock } from "../base/clock.ts";
 import { ConfigError, ProtocolError } from "../base/errors.ts";
+import type { AdapterState } from "../base/adapter.ts";
+import type { ModelShape } from "../base/model-shape.ts";
 import type { Rng } from "../base/rng.ts";
 import { newMessageId } from "../protocol/envelope.ts";
 import { MessageStamp } from "../protocol/message-stamp.ts";
 import { fleetTopics } from "../protocol/topics.ts";
-import { aggregators } from "../strategies/aggregation/index.ts";
+import type { Defect } from "../strategies/aggregation/update-check.ts";
+import type { Controller } from "../strategies/controllers/controller.ts";
 import { selectors } from "../strategies/selection/index.ts";
 import type { BlobStore } from "../transfer/blob-store.ts";
 import { type DataPlane, createCoordinatorDataPlane } from "../transfer/data-plane.ts";
@@ -15,15 +18,21 @@ import type { TransportFactory, Will } from "../transport/transport.ts";
 import { type BaseFile, storeBaseFiles } from "./base-files.ts";
 import type { CoordinatorConfig } from "./config.ts";
 import { ControlChannel } from "./control-channel.ts";
-import { Coordinator, planOf } from "./coordinator.ts";
+import { Coordinator } from "./coordinator.ts";
+import { Downlink } from "./downlink.ts";
+import { FleetKnowledge } from "./fleet-knowledge.ts";
 import { type Evaluate, GlobalModel } from "./global-model.ts";
 import { Ledger } from "./ledger.ts";
+import { planOf, scaleOf } from "./plan.ts";
 import { Reception } from "./reception.ts";
-import { Roster } from "./roster.ts";
+import { type Profile, Roster } from "./roster.ts";
 import type { RunEvent, RunSummary } from "./run-events.ts";
 import { RunFolder, expectSameModel } from "./run-folder.ts";
+import { Steering } from "./steering.ts";
+import { aggregatorOf, controllerOf, ranksOf, serverRankOf } from "./strategy-config.ts";
 import { DropTally, TrafficTally } from "./tallies.ts";
 import { UpdateInbox } from "./update-inbox.ts";
+import { type HeadShapes, UpdateLayout } from "./update-layout.ts";
 
 export interface CoordinatorDeps {
   /** Opens connections to the broker of the settings. */
@@ -31,8 +40,12 @@ export interface CoordinatorDeps {
   readonly clock: Clock;
   /** Seeded by chance, since it names messages, processes and runs; it decides nothing about the training. */
   readonly rng: Rng;
-  /** Scores an adapter, null being the base alone; null when there is nothing to score with. */
+  /** null when there is nothing to score with. */
   readonly evaluate: Evaluate | null;
+  /** Sizes of the base model as a classifier of the settings' labels. */
+  readonly shape: ModelShape;
+  /** The tensors of its head that devices train in full when the plan says so. */
+  readonly heads: HeadShapes;
   readonly onEvent: (event: RunEvent) => void;
   /** Keeps the events instead of events.jsonl in the run folder. */
   readonly log?: (atMs: number, event: RunEvent) => void;
@@ -87,7 +100,7 @@ export async function runCoordinator(
     if (signal?.aborted === true) interrupt();
     const { ok, reason, farewell } = await coordinator.ended;
     if (farewell !== null) await channel.announce(farewell);
-    return {
+    const summary = {
       ok,
       reason,
       rounds: model.savedRound,
@@ -96,6 +109,8 @@ export async function runCoordinator(
       dropped: { ...drops.byReason(), ...prefixed("frame-", plane.stats().dropped) },
       durationMs: clock.nowMs() - startMs,
     };
+    folder.conclude(summary);
+    return summary;
   } finally {
     for (const close of closers) await close();
   }
@@ -127,13 +142,16 @@ interface Ground {
   readonly baseFiles: readonly BaseFile[];
   readonly baseRoots: ReadonlySet<string>;
   readonly model: GlobalModel;
+  readonly downlink: Downlink;
+  readonly layout: UpdateLayout;
+  readonly knowledge: FleetKnowledge;
+  readonly controller: Controller;
   readonly resumedRound: number | null;
   readonly tell: (event: RunEvent) => void;
 }
 
 async function prepare(config: CoordinatorConfig, deps: CoordinatorDeps): Promise<Ground> {
   const { clock, evaluate, onEvent } = deps;
-  const { rank, alpha } = config.plan;
   const folder = new RunFolder(config.runFolder);
   const identity = nextIdentity(folder, deps);
   const store = deps.store ?? (await DiskBlobStore.at(folder.blobFolder));
@@ -147,29 +165,33 @@ async function prepare(config: CoordinatorConfig, deps: CoordinatorDeps): Promis
     else deps.log(clock.nowMs(), event);
     onEvent(event);
   };
-  const aggregator = chosen(aggregators, config.aggregation.kind);
+  const aggregator = aggregatorOf(config);
+  const { shape } = deps;
+  const scale = scaleOf(config);
+  const { targets, trainHead } = config.plan;
+  const heads: HeadShapes = trainHead ? deps.heads : new Map();
+  const layout = new UpdateLayout({ shape, targets, heads, scale });
+  const downlink = new Downlink(store, shape, checkpoint?.adapter ?? null);
+  const rank = serverRankOf(config);
   const model = new GlobalModel({
-    clock,
-    store,
-    folder,
-    aggregator,
-    rank,
-    alpha,
-    base,
-    checkpoint,
-    evaluate,
-    tell,
+    ...{ clock, folder, downlink, aggregator, rank, scale, base, checkpoint, evaluate, tell },
   });
-  await model.load();
+  const saved = checkpoint?.fleet;
+  const knowledge = new FleetKnowledge(shape, saved?.devices ?? {}, saved?.meanScores ?? new Map());
+  const controller = controllerOf(config);
+  if (saved !== undefined) controller.restore(saved.controller.state);
   const baseRoots = new Set(Object.values(base));
   const resumedRound = checkpoint?.round ?? null;
-  return { identity, folder, store, baseFiles, baseRoots, model, resumedRound, tell };
+  return {
+    ...{ identity, folder, store, baseFiles, baseRoots, model, downlink, layout, knowledge },
+    ...{ controller, resumedRound, tell },
+  };
 }
 
 function openPlane(
   { fleet }: CoordinatorConfig,
   { clock, rng }: CoordinatorDeps,
-  { store, baseRoots, model }: Ground,
+  { store, baseRoots, downlink }: Ground,
   { data }: ConnectionPair,
 ): Promise<DataPlane> {
   return createCoordinatorDataPlane({
@@ -178,42 +200,32 @@ function openPlane(
     store,
     clock,
     rng: rng.fork("transfers"),
-    mayRead: (_, root) => baseRoots.has(root) || model.serves(root),
+    mayRead: (_, root) => baseRoots.has(root) || downlink.serves(root),
   });
 }
 
 function assemble(
   config: CoordinatorConfig,
-  { clock }: CoordinatorDeps,
-  { identity, store, baseFiles, baseRoots, model, tell }: Ground,
+  { clock, shape }: CoordinatorDeps,
+  ground: Ground,
   shared: { channel: ControlChannel; plane: DataPlane; ledger: Ledger; drops: DropTally },
 ): { coordinator: Coordinator; reception: Reception } {
-  const { rank, alpha } = config.plan;
+  const { identity, store, baseFiles, baseRoots, model, downlink, layout } = ground;
+  const { knowledge, controller, tell } = ground;
   const { heartbeatMs, maxUpdateBytes: maxBytes } = config;
-  const isKept = (root: string): boolean => baseRoots.has(root) || model.serves(root);
-  const inbox = new UpdateInbox({
-    plane: shared.plane,
-    store,
-    clock,
-    maxBytes,
-    rank,
-    scale: alpha / rank,
-    isKept,
-  });
+  const isKept = (root: string): boolean => baseRoots.has(root) || downlink.serves(root);
+  const defectIn = (state: AdapterState): Defect | null => model.defectIn(state);
+  const inbox = new UpdateInbox({ plane: shared.plane, store, clock, maxBytes, layout, isKept, defectIn });
+  const roster = new Roster({ clock, leaseMs: LEASE_BEATS * heartbeatMs, graceMs: heartbeatMs });
+  const profileOf = (device: string): Profile | undefined => roster.profile(device);
+  const steering = new Steering({ config, shape, controller, knowledge, profileOf, tell });
   const selector = chosen(selectors, config.selection.kind);
   const { run } = identity;
   const coordinator = new Coordinator({
     ...shared,
-    config,
-    run,
-    clock,
-    inbox,
-    model,
-    selector,
-    baseFiles,
-    tell,
+    ...{ config, run, clock, inbox, model, downlink, knowledge, steering },
+    ...{ selector, baseFiles, tell },
   });
-  const roster = new Roster({ clock, leaseMs: LEASE_BEATS * heartbeatMs, graceMs: heartbeatMs });
   const reception = new Reception(
     { ...shared, clock, roster, heartbeatMs, baseRoots, tell },
     coordinator,
@@ -258,7 +270,8 @@ function expectTaskFits(
     adapter,
     deadlineMs: config.roundTimeoutMs,
   };
-  const wanted = { ...task, plan: planOf(config, 1) };
+  const choice = { sparsity: config.pruning?.final ?? 0, rank: ranksOf(config).at(-1) ?? 1 };
+  const wanted = { ...task, plan: planOf(config, 1, choice) };
   const address = { device: "d".repeat(64), epoch: 2 ** 32 - 1, round: config.rounds };
   try {
     new MessageStamp(clock, rng).encode(

@@ -3,18 +3,33 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync } from "nod
 import { join } from "node:path";
 import * as v from "valibot";
 import type { AdapterState } from "../base/adapter.ts";
+import type { NamedArrays } from "../base/arrays.ts";
 import { ConfigError } from "../base/errors.ts";
 import { parseSettings } from "../base/settings.ts";
 import { writeFileAtomic } from "../io/atomic-file.ts";
 import { readJson, writeJson } from "../io/json.ts";
 import { decodeAdapterFile, encodeAdapterFile } from "../io/adapter-file.ts";
 import type { CoordinatorConfig } from "./config.ts";
-import type { RunEvent } from "./run-events.ts";
+import { knowledgeSchema } from "./fleet-knowledge.ts";
+import { scaleOf } from "./plan.ts";
+import type { RunEvent, RunSummary } from "./run-events.ts";
+import { serverRankOf } from "./strategy-config.ts";
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const scoreEntries = { accuracy: v.number(), loss: v.number(), macroF1: v.number() };
 const evaluation = v.nullable(
-  v.object({ accuracy: v.number(), loss: v.number(), macroF1: v.number() }),
+  v.object({
+    ...scoreEntries,
+    numDevices: v.exactOptional(count),
+    worst: v.exactOptional(v.object({ ...scoreEntries, device: v.string() })),
+  }),
 );
+
+/** What steering needs to go on exactly: models of the devices, and the controller with all that it has learnt. */
+const fleetSchema = v.object({
+  devices: knowledgeSchema,
+  controller: v.object({ kind: v.string(), state: v.unknown() }),
+});
 
 /** run.json: `run` names the run in what devices keep, `epoch` is the incarnation that wrote the file. */
 const identitySchema = v.object({ run: v.string(), epoch: count });
@@ -23,18 +38,28 @@ const identitySchema = v.object({ run: v.string(), epoch: count });
 const checkpointSchema = v.object({
   round: count,
   adapterFile: v.string(),
+  /** LoRA rank of the global adapter. */
   rank: count,
-  alpha: v.number(),
+  /** alpha / R of every adapter of the run. */
+  scale: v.pipe(v.number(), v.gtValue(0)),
   /** Root of each base file by name. */
   base: v.record(v.string(), v.string()),
   before: evaluation,
   after: evaluation,
+  fleet: fleetSchema,
 });
 
 export type CheckpointRecord = v.InferOutput<typeof checkpointSchema>;
 
-export interface Checkpoint extends CheckpointRecord {
+/** Parts of a checkpoint that only steering knows. */
+export interface FleetRecord extends v.InferOutput<typeof fleetSchema> {
+  /** The fleet's mean scores; they are kept in the adapter's file. */
+  readonly meanScores: NamedArrays;
+}
+
+export interface Checkpoint extends Omit<CheckpointRecord, "adapterFile" | "fleet"> {
   readonly adapter: AdapterState;
+  readonly fleet: FleetRecord;
 }
 
 export class RunFolder {
@@ -70,16 +95,14 @@ export class RunFolder {
   }
 
   /** Writes the adapter, then points checkpoint.json to it, then removes the one before: a crash leaves one of them whole. */
-  save(
-    adapter: AdapterState,
-    record: Omit<CheckpointRecord, "adapterFile">,
-  ): { path: string; adapterBytes: number } {
+  save({ adapter, fleet, ...record }: Checkpoint): { path: string; adapterBytes: number } {
     const before = this.#record();
     const adapterFile = `adapter-round-${record.round}.safetensors`;
     const path = join(this.path, adapterFile);
-    const bytes = encodeAdapterFile(adapter);
+    const { meanScores: scores, ...kept } = fleet;
+    const bytes = encodeAdapterFile({ ...adapter, scores });
     writeFileAtomic(path, [bytes]);
-    writeJson(join(this.path, "checkpoint.json"), { ...record, adapterFile });
+    writeJson(join(this.path, "checkpoint.json"), { ...record, adapterFile, fleet: kept });
     if (before !== undefined && before.adapterFile !== adapterFile) {
       rmSync(join(this.path, before.adapterFile), { force: true });
     }
@@ -88,13 +111,18 @@ export class RunFolder {
 
   /** The last checkpoint, or undefined when no round is done. Throws CheckpointError when it is damaged. */
   load(): Checkpoint | undefined {
-    const record = this.#record();
-    if (record === undefined) return undefined;
-    const path = join(this.path, record.adapterFile);
-    return {
-      ...record,
-      adapter: decodeAdapterFile(readFileSync(path), path, record.alpha / record.rank),
-    };
+    const found = this.#record();
+    if (found === undefined) return undefined;
+    const { adapterFile, fleet, ...record } = found;
+    const path = join(this.path, adapterFile);
+    const file = decodeAdapterFile(readFileSync(path), path, record.scale);
+    const adapter = { modules: file.modules, heads: file.heads };
+    return { ...record, adapter, fleet: { ...fleet, meanScores: file.scores } };
+  }
+
+  /** Leaves the record of a run that has ended. */
+  conclude(summary: RunSummary): void {
+    writeJson(join(this.path, "summary.json"), summary);
   }
 
   #record(): CheckpointRecord | undefined {
@@ -103,17 +131,24 @@ export class RunFolder {
   }
 }
 
-/** Throws ConfigError when the settings no longer fit the adapter of the checkpoint. */
+/** Throws ConfigError when the settings no longer fit the adapter and the controller of the checkpoint. */
 export function expectSameModel(
-  checkpoint: CheckpointRecord,
+  checkpoint: Pick<Checkpoint, "rank" | "scale" | "base" | "fleet">,
   config: CoordinatorConfig,
   base: Readonly<Record<string, string>>,
 ): void {
-  const { rank, alpha } = config.plan;
-  if (checkpoint.rank !== rank || checkpoint.alpha !== alpha) {
+  const [rank, scale] = [serverRankOf(config), scaleOf(config)];
+  if (checkpoint.rank !== rank || checkpoint.scale !== scale) {
     throw new ConfigError("the run cannot be resumed with another rank or alpha", {
-      expected: `rank ${checkpoint.rank} and alpha ${checkpoint.alpha}`,
-      got: `rank ${rank} and alpha ${alpha}`,
+      expected: `a global adapter of rank ${checkpoint.rank} and alpha / rank ${checkpoint.scale}`,
+      got: `rank ${rank} and alpha / rank ${scale}`,
+    });
+  }
+  const { kind } = checkpoint.fleet.controller;
+  if (kind !== config.controller.kind) {
+    throw new ConfigError("the run cannot be resumed with another controller", {
+      expected: kind,
+      got: config.controller.kind,
     });
   }
   const names = new Set([...Object.keys(checkpoint.base), ...Object.keys(base)]);

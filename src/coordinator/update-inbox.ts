@@ -1,21 +1,23 @@
 /** Fetches offered updates, lets only sound ones in, and holds them until the round is merged. */
 import type { AdapterState } from "../base/adapter.ts";
+import type { NamedArrays } from "../base/arrays.ts";
 import type { Clock } from "../base/clock.ts";
+import type { Structure } from "../base/structure.ts";
 import type { RejectReason } from "../protocol/messages.ts";
 import type { AdapterUpdate } from "../strategies/aggregation/aggregator.ts";
-import { defectOf, mismatchOf, rankOf } from "../strategies/aggregation/update-check.ts";
+import type { Defect } from "../strategies/aggregation/update-check.ts";
 import type { BlobRef, BlobStore } from "../transfer/blob-store.ts";
 import type { DataPlane } from "../transfer/data-plane.ts";
-import { decodeAdapterFile } from "../io/adapter-file.ts";
+import type { Expectation, UpdateLayout } from "./update-layout.ts";
 
 export interface InboxOptions {
   readonly plane: DataPlane;
   readonly store: BlobStore;
   readonly clock: Clock;
   readonly maxBytes: number;
-  readonly rank: number;
-  /** alpha / R */
-  readonly scale: number;
+  readonly layout: UpdateLayout;
+  /** What this run's aggregator cannot merge in an update that is sound by itself, or null. */
+  readonly defectIn: (update: AdapterState) => Defect | null;
   /** Blobs that must stay in the store even when a device offers them as its update. */
   readonly isKept: (root: string) => boolean;
 }
@@ -24,19 +26,28 @@ export interface Offer {
   readonly device: string;
   readonly blob: BlobRef;
   readonly numSamples: number;
-  /** An adapter of the same model, once there is one. */
-  readonly like: AdapterState | null;
+  readonly expected: Expectation;
+}
+
+/** An update that waits for its round to be merged. */
+export interface HeldUpdate extends AdapterUpdate {
+  readonly structure: Structure;
+  /** Of the body. */
+  readonly sparsity: number;
+  readonly rank: number;
+  /** `scores.heads` and `scores.ffn`, or none. */
+  readonly scores: NamedArrays;
 }
 
 export type Verdict =
-  | { readonly kind: "received"; readonly uploadMs: number }
+  | { readonly kind: "received"; readonly uploadMs: number; readonly update: HeldUpdate }
   | { readonly kind: "refused"; readonly reason: RejectReason; readonly detail: string }
   /** The transfer broke off or was abandoned. */
   | { readonly kind: "broken"; readonly detail: string };
 
 export class UpdateInbox {
   readonly #options: InboxOptions;
-  readonly #updates = new Map<string, AdapterUpdate>();
+  readonly #updates = new Map<string, HeldUpdate>();
   /** Every blob of this round, whole or in part. */
   readonly #roots = new Set<string>();
   readonly #fetches = new Map<string, AbortController>();
@@ -46,9 +57,11 @@ export class UpdateInbox {
   }
 
   /** Never rejects. An update is held from the moment that the verdict is "received". */
-  async fetch({ device, blob, numSamples, like }: Offer): Promise<Verdict> {
-    const { plane, store, clock, maxBytes } = this.#options;
-    if (blob.sizeBytes > maxBytes) return refused("too-large", `${blob.sizeBytes} bytes`);
+  async fetch({ device, blob, numSamples, expected }: Offer): Promise<Verdict> {
+    const { plane, store, clock, maxBytes, layout, defectIn } = this.#options;
+    if (blob.sizeBytes > maxBytes) {
+      return { kind: "refused", reason: "too-large", detail: `${blob.sizeBytes} bytes` };
+    }
     this.abandon(device);
     const controller = new AbortController();
     this.#fetches.set(device, controller);
@@ -58,11 +71,14 @@ export class UpdateInbox {
       await plane.pull({ device, blob, maxBytes, signal: controller.signal });
       const bytes = await store.readAll(blob.root);
       if (controller.signal.aborted) return { kind: "broken", detail: "abandoned" };
-      const state = this.#read(bytes, device, like);
-      if ("kind" in state) return state;
-      // The first update of a new run shows the layout that the others have to match.
-      this.#updates.set(device, { ...state, deviceId: device, numSamples });
-      return { kind: "received", uploadMs: clock.nowMs() - startMs };
+      const read = layout.read(bytes, `the update of ${device}`, expected);
+      if ("reason" in read) return { kind: "refused", ...read };
+      const { state, ...rest } = read;
+      const defect = defectIn(state);
+      if (defect !== null) return { kind: "refused", reason: "wrong-shape", detail: defect.text };
+      const update: HeldUpdate = { ...state, ...rest, deviceId: device, numSamples };
+      this.#updates.set(device, update);
+      return { kind: "received", uploadMs: clock.nowMs() - startMs, update };
     } catch (error) {
       return { kind: "broken", detail: error instanceof Error ? error.message : String(error) };
     } finally {
@@ -76,7 +92,7 @@ export class UpdateInbox {
   }
 
   /** The updates of these devices; those that are not held are left out. */
-  updatesOf(devices: readonly string[]): AdapterUpdate[] {
+  updatesOf(devices: readonly string[]): HeldUpdate[] {
     return devices.flatMap((device) => this.#updates.get(device) ?? []);
   }
 
@@ -88,29 +104,4 @@ export class UpdateInbox {
     this.#roots.clear();
     for (const root of roots) await store.remove(root);
   }
-
-  #read(bytes: Uint8Array, device: string, like: AdapterState | null): AdapterState | Verdict {
-    const { rank, scale } = this.#options;
-    let state: AdapterState;
-    try {
-      state = decodeAdapterFile(bytes, `the update of ${device}`, scale);
-    } catch (error) {
-      return refused("unreadable", error instanceof Error ? error.message : String(error));
-    }
-    const [first] = this.#updates.values();
-    const reference = like ?? first;
-    const defect =
-      defectOf(state) ?? (reference === undefined ? null : mismatchOf(state, reference));
-    if (defect !== null) {
-      return refused(defect.reason === "not-finite" ? "not-finite" : "wrong-shape", defect.text);
-    }
-    const odd = state.modules.find((module) => rankOf(module) !== rank);
-    if (odd !== undefined) return refused("wrong-shape", `${odd.name} has rank ${rankOf(odd)}`);
-    if (state.modules.length === 0) return refused("wrong-shape", "no adapted layer");
-    return state;
-  }
-}
-
-function refused(reason: RejectReason, detail: string): Verdict {
-  return { kind: "refused", reason, detail };
 }

@@ -161,6 +161,7 @@ export const rejectReasons = [
   "unreadable",
   "not-finite",
   "wrong-shape",
+  "bad-scores",
 ] as const;
 export type RejectReason = (typeof rejectReasons)[number];
 

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { hostArray } from "../../src/base/arrays.ts";
 import { ConfigError } from "../../src/base/errors.ts";
 import { Rng } from "../../src/base/rng.ts";
 import { parseCoordinatorConfig } from "../../src/coordinator/config.ts";
@@ -14,22 +15,29 @@ import { must } from "../support/must.ts";
 const CONFIG = parseCoordinatorConfig({ base: "x", labels: ["a"], plan: { rank: 3, alpha: 6 } });
 const RECORD = {
   rank: 3,
-  alpha: 6,
+  scale: 2,
   base: { "model.safetensors": "root" },
   before: null,
   after: null,
+  fleet: {
+    devices: { a: { structure: "e.ff8", rank: 2 } },
+    controller: { kind: "fixed", state: { asked: [] } },
+    meanScores: new Map([["scores.heads", hostArray([1, 3], Float32Array.of(1, 2, 3))]]),
+  },
 };
 
 test("the last checkpoint is loaded, the one before it is gone", (t) => {
   const folder = new RunFolder(temporaryFolder(t));
   assert.equal(folder.load(), undefined);
-  const evaluation = { accuracy: 0.5, loss: 1, macroF1: 0.4 };
-  folder.save(randomAdapter(Rng.fromSeed(1), 3), { ...RECORD, round: 1 });
+  const score = { accuracy: 0.5, loss: 1, macroF1: 0.4 };
+  const after = { ...score, numDevices: 2, worst: { ...score, device: "a" } };
+  folder.save({ ...RECORD, adapter: randomAdapter(Rng.fromSeed(1), 3), round: 1 });
   const second = randomAdapter(Rng.fromSeed(2), 3);
-  const { path } = folder.save(second, { ...RECORD, round: 2, after: evaluation });
+  const { path } = folder.save({ ...RECORD, adapter: second, round: 2, after });
   const loaded = must(folder.load());
   assert.equal(loaded.round, 2);
-  assert.deepEqual(loaded.after, evaluation);
+  assert.deepEqual(loaded.after, after);
+  assert.deepEqual(loaded.fleet, RECORD.fleet);
   assert.deepEqual(
     moduleNamed(loaded.adapter, "layers.0.query"),
     moduleNamed(second, "layers.0.query"),
@@ -41,7 +49,7 @@ test("the last checkpoint is loaded, the one before it is gone", (t) => {
 
 test("a checkpoint that was written in part is never the one that counts", (t) => {
   const folder = new RunFolder(temporaryFolder(t));
-  folder.save(randomAdapter(Rng.fromSeed(1), 3), { ...RECORD, round: 1 });
+  folder.save({ ...RECORD, adapter: randomAdapter(Rng.fromSeed(1), 3), round: 1 });
   writeFileSync(join(folder.path, "adapter-round-2.safetensors"), "half a fi");
   assert.equal(folder.load()?.round, 1);
 });
@@ -59,17 +67,25 @@ test("a run keeps its name, and its events are one line each", (t) => {
   assert.deepEqual(JSON.parse(readFileSync(join(folder.path, "config.json"), "utf8")), CONFIG);
 });
 
-test("a run resumes with the same rank, alpha and base only", () => {
-  const record = { ...RECORD, round: 1, adapterFile: "x" };
-  expectSameModel(record, CONFIG, RECORD.base);
-  const other = parseCoordinatorConfig({ base: "x", labels: ["a"], plan: { rank: 4, alpha: 6 } });
-  assert.throws(() => expectSameModel(record, other, RECORD.base), ConfigError);
+test("a run resumes with the same ranks, scale, controller and base only", () => {
+  const settings = { base: "x", labels: ["a"], plan: { rank: 3, alpha: 6 } };
+  expectSameModel(RECORD, CONFIG, RECORD.base);
+  expectSameModel(RECORD, parseCoordinatorConfig({ ...settings, rounds: 99 }), RECORD.base);
+  for (const other of [
+    { plan: { rank: 4, alpha: 8 } },
+    { plan: { rank: 3, alpha: 3 } },
+    { serverRank: 6 },
+    { controller: { kind: "random" }, ranks: [3] },
+  ]) {
+    const config = parseCoordinatorConfig({ ...settings, ...other });
+    assert.throws(() => expectSameModel(RECORD, config, RECORD.base), ConfigError);
+  }
   assert.throws(
-    () => expectSameModel(record, CONFIG, { "model.safetensors": "else" }),
+    () => expectSameModel(RECORD, CONFIG, { "model.safetensors": "else" }),
     /model.safetensors/,
   );
   assert.throws(
-    () => expectSameModel(record, CONFIG, { ...RECORD.base, "more.json": "root" }),
+    () => expectSameModel(RECORD, CONFIG, { ...RECORD.base, "more.json": "root" }),
     /more.json/,
   );
 });

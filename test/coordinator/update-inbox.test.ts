@@ -1,21 +1,21 @@
-/** The inbox and the global model: what they hold, what they refuse, and which blobs they leave alone. */
+/** The inbox: what it holds, what it refuses, and which blobs it leaves alone. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { AdapterState } from "../../src/base/adapter.ts";
+import { hostArray } from "../../src/base/arrays.ts";
 import { ManualClock } from "../../src/base/clock.ts";
 import { TransportError } from "../../src/base/errors.ts";
 import { Rng } from "../../src/base/rng.ts";
+import { fullStructure } from "../../src/base/structure.ts";
 import { encodeAdapterFile } from "../../src/io/adapter-file.ts";
-import { GlobalModel } from "../../src/coordinator/global-model.ts";
-import { RunFolder } from "../../src/coordinator/run-folder.ts";
 import { UpdateInbox } from "../../src/coordinator/update-inbox.ts";
-import { fedAvg } from "../../src/strategies/aggregation/fed-avg.ts";
-import type { BlobRef } from "../../src/transfer/blob-store.ts";
+import { UpdateLayout } from "../../src/coordinator/update-layout.ts";
+import type { Defect } from "../../src/strategies/aggregation/update-check.ts";
 import type { DataPlane, PullOptions } from "../../src/transfer/data-plane.ts";
 import { MemoryBlobStore } from "../../src/transfer/memory-blob-store.ts";
-import { randomAdapter } from "../support/adapters.ts";
+import { HEAD, randomAdapter } from "../support/adapters.ts";
 import { must } from "../support/must.ts";
-import { temporaryFolder } from "../support/temporary-folder.ts";
+import { TOY_HEADS, TOY_SHAPE } from "../support/toy-shape.ts";
 
 const RANK = 3;
 const SCALE = 2;
@@ -38,19 +38,37 @@ function planeTo(
   };
 }
 
-function setUp(kept: readonly string[] = [], pull?: (options: PullOptions) => Promise<void>) {
+const WHOLE = {
+  rank: RANK,
+  mayLowerRank: false,
+  within: fullStructure(TOY_SHAPE.units),
+  mayPrune: false,
+};
+
+function setUp(
+  kept: readonly string[] = [],
+  pull?: (options: PullOptions) => Promise<void>,
+  defectIn: (update: AdapterState) => Defect | null = () => null,
+) {
   const [store, far] = [new MemoryBlobStore(), new MemoryBlobStore()];
   const inbox = new UpdateInbox({
     plane: planeTo(store, far, pull),
     store,
     clock: new ManualClock(),
     maxBytes: 10_000,
-    rank: RANK,
-    scale: SCALE,
+    layout: new UpdateLayout({
+      shape: TOY_SHAPE,
+      targets: "all-linear",
+      heads: TOY_HEADS,
+      scale: SCALE,
+    }),
+    defectIn,
     isKept: (root) => kept.includes(root),
   });
-  const offer = async (device: string, state: AdapterState, like: AdapterState | null = null) =>
-    inbox.fetch({ device, blob: await far.put(encodeAdapterFile(state)), numSamples: 5, like });
+  const offer = async (device: string, state: AdapterState) => {
+    const blob = await far.put(encodeAdapterFile(state));
+    return inbox.fetch({ device, blob, numSamples: 5, expected: WHOLE });
+  };
   return { store, far, inbox, offer };
 }
 
@@ -76,28 +94,30 @@ test("a blob that the fleet needs stays, whoever offers it as an update", async 
   assert.deepEqual(await store.list(), [root]);
 });
 
-test("the first update of a new run shows the layout; later runs know it from their adapter", async () => {
-  const { offer } = setUp();
-  const [first, ...rest] = adapter("a").modules;
-  const other = {
-    modules: [{ ...must(first), name: "elsewhere" }, ...rest],
-    heads: adapter("a").heads,
-  };
-  assert.equal((await offer("a", adapter("a"))).kind, "received");
-  const verdict = await offer("b", other);
-  assert.deepEqual(verdict.kind === "refused" && verdict.reason, "wrong-shape");
-  const alone = await setUp().offer("b", other, adapter("like"));
-  assert.deepEqual(alone.kind === "refused" && alone.reason, "wrong-shape");
+test("an update of other layers, heads or another rank is refused, the first one of a run too", async () => {
+  const { modules, heads } = adapter("a");
+  const [first, ...rest] = modules;
+  const renamed = { modules: [{ ...must(first), name: "elsewhere" }, ...rest], heads };
+  const refused: [string, AdapterState][] = [
+    ["another layer", renamed],
+    ["a layer less", { modules: rest, heads }],
+    ["no layer", { modules: [], heads }],
+    ["no head", { modules, heads: new Map() }],
+    ["another head", { modules, heads: new Map([[HEAD.name, hostArray([3, 4])]]) }],
+    ["another rank", randomAdapter(Rng.fromSeed("r"), RANK + 1)],
+    ["a rank less", randomAdapter(Rng.fromSeed("r"), RANK - 1)],
+  ];
+  for (const [what, state] of refused) {
+    const verdict = await setUp().offer("a", state);
+    assert.deepEqual(verdict.kind === "refused" && verdict.reason, "wrong-shape", what);
+  }
 });
 
-test("another rank and an update without adapted layers are refused", async () => {
-  for (const state of [
-    randomAdapter(Rng.fromSeed("r"), RANK + 1),
-    { modules: [], heads: adapter("h").heads },
-  ]) {
-    const verdict = await setUp().offer("a", state);
-    assert.deepEqual(verdict.kind === "refused" && verdict.reason, "wrong-shape");
-  }
+test("what the aggregator cannot merge is refused before it can end the round", async () => {
+  const setting = setUp([], undefined, () => ({ reason: "wrong-shape", text: "another A" }));
+  const verdict = await setting.offer("a", adapter("a"));
+  assert.deepEqual(verdict, { kind: "refused", reason: "wrong-shape", detail: "another A" });
+  assert.deepEqual(setting.inbox.updatesOf(["a"]), []);
 });
 
 test("a transfer that fails or is abandoned leaves nothing behind, not even when its blob arrives after all", async () => {
@@ -106,32 +126,4 @@ test("a transfer that fails or is abandoned leaves nothing behind, not even when
   const late = setUp([], async ({ device }) => late.inbox.abandon(device));
   assert.equal((await late.offer("a", adapter("a"))).kind, "broken");
   assert.deepEqual(late.inbox.updatesOf(["a"]), []);
-});
-
-test("merging to the very same adapter keeps its blob, other adapters make way after one round", async (t) => {
-  const store = new MemoryBlobStore();
-  const model = new GlobalModel({
-    clock: new ManualClock(),
-    store,
-    folder: new RunFolder(temporaryFolder(t)),
-    aggregator: fedAvg,
-    rank: RANK,
-    alpha: RANK * SCALE,
-    base: {},
-    checkpoint: undefined,
-    evaluate: null,
-    tell: () => undefined,
-  });
-  const merge = async (round: number, seed: string): Promise<BlobRef> => {
-    await model.merge(round, [{ ...adapter(seed), deviceId: "a", numSamples: 1 }]);
-    return must(model.blob);
-  };
-  const [first, second] = [await merge(1, "x"), await merge(2, "x")];
-  assert.equal(first.root, second.root);
-  await merge(3, "x");
-  assert.ok(await store.has(first.root));
-  const fourth = await merge(4, "y");
-  const fifth = await merge(5, "z");
-  assert.deepEqual(new Set(await store.list()), new Set([fourth.root, fifth.root]));
-  assert.deepEqual([model.serves(first.root), model.serves(fourth.root)], [false, true]);
 });

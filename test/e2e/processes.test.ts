@@ -16,6 +16,7 @@ import { eventually } from "../support/eventually.ts";
 import { mosquittoAbsent, mosquittoPath, startMosquitto } from "../support/mosquitto.ts";
 import { NodeProcess } from "../support/node-process.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
+import { TOY_HEADS, TOY_SHAPE } from "../support/toy-shape.ts";
 import { must } from "../support/must.ts";
 
 type Broker = NodeProcess<{ listening: { port: number } }>;
@@ -54,7 +55,7 @@ class Site {
       runFolder: join(this.#folder, "run"),
       base,
       labels: ["no", "yes"],
-      plan: { rank: 3, alpha: 6, steps: STEPS },
+      plan: { rank: 3, alpha: 6, steps: STEPS, targets: "all-linear" },
       heartbeatMs: 1000,
       roundTimeoutMs: 30_000,
       joinTimeoutMs: 30_000,
@@ -72,6 +73,8 @@ class Site {
       clock: systemClock,
       rng,
       evaluate: null,
+      shape: TOY_SHAPE,
+      heads: TOY_HEADS,
       onEvent: (event) => this.events.push(event),
       resume: false,
     });

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { AdapterState } from "../../src/base/adapter.ts";
 import { decodeAdapterFile } from "../../src/io/adapter-file.ts";
 import { parseCoordinatorConfig } from "../../src/coordinator/config.ts";
-import { planOf } from "../../src/coordinator/coordinator.ts";
+import { planOf } from "../../src/coordinator/plan.ts";
 import type { RunEvent } from "../../src/coordinator/run-events.ts";
 import { loraStack } from "../../src/strategies/aggregation/lora-stack.ts";
 import { LAYERS, denseProduct, moduleNamed, relativeDistance } from "./adapters.ts";
@@ -42,13 +42,18 @@ export function expectedAdapter(devices: Record<string, number>, rounds: number)
     base: "x",
     labels: ["no", "yes"],
     rounds,
-    plan: { rank: 3, alpha: 6, steps: 5 },
+    plan: { rank: 3, alpha: 6, steps: 5, targets: "all-linear" },
   };
   const config = parseCoordinatorConfig(settings);
+  const choice = { sparsity: 0, rank: 3 };
   let state: AdapterState | null = null;
   for (let round = 1; round <= rounds; round++) {
     const updates = Object.entries(devices).map(([deviceId, numSamples]) => {
-      return { ...fakeUpdate(deviceId, planOf(config, round), state), deviceId, numSamples };
+      return {
+        ...fakeUpdate(deviceId, planOf(config, round, choice), state),
+        deviceId,
+        numSamples,
+      };
     });
     state = loraStack.aggregate(updates, { rank: 3, scale: SCALE }).state;
   }

@@ -20,6 +20,7 @@ import { MemoryBroker, type MemoryFaults } from "../../src/transport/memory.ts";
 import type { Transport, TransportFactory } from "../../src/transport/transport.ts";
 import { FakeTrainer, type FakeTrainerOptions } from "./fake-trainer.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
+import { TOY_HEADS, TOY_SHAPE } from "./toy-shape.ts";
 
 export interface RunningCoordinator {
   readonly events: RunEvent[];
@@ -81,7 +82,7 @@ export class Fleet {
       roundTimeoutMs: 60_000,
       joinTimeoutMs: 20_000,
       ...settings,
-      plan: { rank: 3, alpha: 6, steps: 5, ...settings.plan },
+      plan: { rank: 3, alpha: 6, steps: 5, targets: "all-linear", ...settings.plan },
     });
     const events: RunEvent[] = [];
     const controller = new AbortController();
@@ -92,6 +93,8 @@ export class Fleet {
       clock: this.clock,
       rng: Rng.fromSeed(`coordinator ${this.#starts++}`),
       evaluate: options.evaluate ?? evaluate,
+      shape: TOY_SHAPE,
+      heads: TOY_HEADS,
       onEvent: (event) => {
         events.push(event);
         options.onEvent?.(event);

@@ -10,7 +10,9 @@ import { runCoordinator } from "../../coordinator/run-coordinator.ts";
 import type { RunEvent } from "../../coordinator/run-events.ts";
 import { RunFolder } from "../../coordinator/run-folder.ts";
 import { loadExamples } from "../../data/dataset.ts";
+import { readHeadShapes } from "../../models/head-shapes.ts";
 import { loadModel } from "../../models/load.ts";
+import { readModelShape } from "../../models/shape.ts";
 import { Engine } from "../../tensor/engine.ts";
 import { brokerAccess } from "../broker-access.ts";
 import { attach, centralEvaluation } from "../central-evaluation.ts";
@@ -55,6 +57,8 @@ async function run(options: Options): Promise<void> {
     clock: systemClock,
     rng,
     evaluate: evaluation(config, options),
+    shape: readModelShape(config.base, config.labels),
+    heads: readHeadShapes(config.base, config.labels),
     onEvent,
     resume: options.resume === true,
     signal: stop.signal,
@@ -101,10 +105,11 @@ function exportAdapter(config: CoordinatorConfig): string | null {
   const engine = Engine.create();
   const model = loadModel(engine, config.base, { task: "classify", labels: config.labels });
   const adapted = attach(model, checkpoint.adapter);
-  const { rank, alpha, targets, dropout } = config.plan;
+  const { targets, dropout } = config.plan;
+  const { rank, scale } = checkpoint;
   const folder = join(config.runFolder, "adapter");
   const names = targets === "all-linear" ? adapted.lora.moduleNames() : targets;
-  const shape = { rank, alpha, targets: names, dropout };
+  const shape = { rank, alpha: rank * scale, targets: names, dropout };
   saveAdapter(folder, model, shape, adapted.export(), config.base);
   return folder;
 }
