@@ -65,14 +65,15 @@ function cut({ rest, basis, isTall }: Reduced, rank: number, split: Split): Trun
   const kept = values.reduce((sum, value) => sum + value * value, 0);
   const floor = NOISE * Math.max(...values);
   const isSpare = (r: number): boolean => (values[r] ?? 0) <= floor;
-  const leftPower = (value: number): number => (split === "even" ? Math.sqrt(value) : value);
-  const weightsOf = (isLeft: boolean): number[] =>
+  // The rows of the long side are as long as their singular value, those of the short side as long as one.
+  const weigh = (isLeft: boolean): number[] =>
     values.map((value, r) => {
-      const weight = isLeft ? leftPower(value) : value / leftPower(value);
-      return isSpare(r) ? 0 : isLeft === isTall ? weight / value : weight;
+      const leftLength = split === "even" ? Math.sqrt(value) : value;
+      const length = isLeft ? leftLength : value / leftLength;
+      return isSpare(r) ? 0 : isLeft === isTall ? length / value : length;
     });
-  const left = columns(isTall ? longRows : shortRows, weightsOf(true), rank);
-  const right = columns(isTall ? shortRows : longRows, weightsOf(false), rank);
+  const left = columns(isTall ? longRows : shortRows, weigh(true), rank);
+  const right = columns(isTall ? shortRows : longRows, weigh(false), rank);
   for (let r = 0; r < rank; r++) if (isSpare(r)) setColumn(right, r, spareDirection(r, right.rows));
   return { factors: { left, right }, discarded: Math.max(0, total - kept), total };
 }

@@ -37,7 +37,7 @@ export function ownerMean(
   }
   const largest = Math.max(...terms.map((term) => rankOf(term.module)));
   const directionsOf = (term: Term): number => (missing === "zero" ? largest : rankOf(term.module));
-  const before = start ?? fresh(module, rank);
+  const before = start ?? fresh(module, largest, rank);
   const a = meanOver(
     terms.map((term) => ({
       weight: term.weight,
@@ -96,11 +96,11 @@ function placeOf(owned: Owned | number | undefined, index: number): number {
   return typeof owned === "object" ? (owned.indices[index] as number) : index;
 }
 
-/** Factors that add nothing and can learn. */
-function fresh(module: LoraModule, rank: number): Pick<LoraModule, "a" | "b"> {
+/** Zeros, but for the directions of A that nobody has: they start as random as LoRA's. */
+function fresh(module: LoraModule, numOwned: number, rank: number): Pick<LoraModule, "a" | "b"> {
   const inputs = fullIn(module);
   const a = hostArray([rank, inputs]);
-  for (let r = 0; r < rank; r++) a.data.set(spareDirection(r, inputs), r * inputs);
+  for (let r = numOwned; r < rank; r++) a.data.set(spareDirection(r, inputs), r * inputs);
   return { a, b: hostArray([fullOut(module), rank]) };
 }
 
