@@ -1,13 +1,21 @@
-/** Adapter folders: PEFT's two files, and labels.json with the class names that PEFT has no place for. */
+/** Adapter folders: PEFT's two files, and what PEFT has no place for: labels.json, structure.json of a pruned model. */
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import type { NamedArrays } from "../base/arrays.ts";
 import { CheckpointError } from "../base/errors.ts";
+import { isFull, type Structure } from "../base/structure.ts";
 import { readJson, writeJson } from "../io/json.ts";
+import {
+  readFolderStructure,
+  readStructureFile,
+  writeFolderStructure,
+  type StoredStructure,
+} from "../io/structure-file.ts";
 import { readPeftAdapter, writePeftAdapter, type PeftAdapter } from "../io/peft.ts";
 import type { Task } from "../models/architecture.ts";
 import type { Model } from "../models/model.ts";
+import { cutAdapter } from "../models/units.ts";
 import { AdaptedModel } from "../train/adapted-model.ts";
 
 const LABELS_FILE = "labels.json";
@@ -49,6 +57,7 @@ export function saveAdapter(
     tensors: values,
   });
   if (model.task === "classify") writeJson(join(folder, LABELS_FILE), model.labels);
+  writeFolderStructure(folder, model.structure, model.shape.units);
 }
 
 export interface StoredAdapter {
@@ -56,17 +65,20 @@ export interface StoredAdapter {
   readonly peft: PeftAdapter;
   readonly task: Task | undefined;
   readonly labels: readonly string[] | undefined;
+  /** What the factors were sliced to; undefined for an adapter of the whole model. */
+  readonly pruned: StoredStructure | undefined;
 }
 
 /** Reads an adapter folder, or a bare safetensors file whose alpha is given. Throws CheckpointError. */
 export function readAdapter(path: string, bareAlpha?: number): StoredAdapter {
   const peft = readPeftAdapter(path, bareAlpha);
   const task = (Object.keys(peftTasks) as Task[]).find((key) => peftTasks[key] === peft.taskType);
-  return { path, peft, task, labels: readLabels(path) };
+  return { path, peft, task, labels: readLabels(path), pruned: readFolderStructure(path) };
 }
 
 /** Attaches a stored adapter with its saved modules. Throws CheckpointError when it does not fit. */
-export function attachStored(model: Model, { path, peft }: StoredAdapter): AdaptedModel {
+export function attachStored(model: Model, stored: StoredAdapter): AdaptedModel {
+  const { path, peft } = stored;
   const { rank, alpha, targets, rankPattern, alphaPattern, dropout } = peft;
   const adapted = AdaptedModel.attach(model, {
     lora: { rank, alpha, targets, rankPattern, alphaPattern, dropout },
@@ -82,8 +94,50 @@ export function attachStored(model: Model, { path, peft }: StoredAdapter): Adapt
       hint: "was the adapter trained on this base?",
     });
   }
-  adapted.load(peft.tensors, path);
+  adapted.load(fittingValues(model, stored), path);
   return adapted;
+}
+
+/**
+ * The values of a stored adapter in the shape that the model has now: an adapter of the whole model is cut to
+ * the model's structure. Throws CheckpointError for one that was sliced to another structure.
+ */
+export function fittingValues(model: Model, { path, peft, pruned }: StoredAdapter): NamedArrays {
+  const { shape, structure } = model;
+  if (pruned === undefined) {
+    return isFull(structure, shape.units)
+      ? peft.tensors
+      : cutAdapter(peft.tensors, shape, structure, path);
+  }
+  const layer = differingLayer(pruned.structure, structure);
+  if (layer === undefined) return peft.tensors;
+  throw new CheckpointError(`${path}: the adapter belongs to another structure`, {
+    expected: `the units of the model, such as ${unitText(structure, layer)}`,
+    got: `${unitText(pruned.structure, layer)} in ${pruned.path}`,
+    hint: "leave --structure out: the adapter brings its own",
+  });
+}
+
+/**
+ * What to prune a model to before the adapter is attached: the structure of a file, else the adapter's own.
+ * Throws as {@link readStructureFile}.
+ */
+export function structureFor(
+  path: string | undefined,
+  adapter: StoredAdapter | null,
+): StoredStructure | undefined {
+  return path === undefined ? adapter?.pruned : readStructureFile(path);
+}
+
+function differingLayer(a: Structure, b: Structure): number | undefined {
+  const count = Math.max(a.layers.length, b.layers.length);
+  const layers = Array.from({ length: count }, (_, i) => i);
+  return layers.find((i) => JSON.stringify(a.layers[i]) !== JSON.stringify(b.layers[i]));
+}
+
+function unitText({ layers }: Structure, layer: number): string {
+  const { heads = [], ffn = [] } = layers[layer] ?? {};
+  return `${heads.length} heads and ${ffn.length} channels in layer ${layer}`;
 }
 
 function readLabels(folder: string): string[] | undefined {

@@ -7,7 +7,7 @@ import type { Model } from "../models/model.ts";
 import { Engine } from "../tensor/engine.ts";
 import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
 import type { AdaptedModel } from "../train/adapted-model.ts";
-import { attachStored, readAdapter } from "./adapter-folder.ts";
+import { attachStored, readAdapter, structureFor, type StoredAdapter } from "./adapter-folder.ts";
 import type { KernelChoice } from "./options.ts";
 
 export interface SessionOptions {
@@ -15,6 +15,10 @@ export interface SessionOptions {
   readonly adapter?: string;
   /** Alpha of an adapter that is a bare file of factors. */
   readonly bareAlpha?: number;
+  /** File with the units to keep; without it those of the adapter. */
+  readonly structure?: string;
+  /** An adapter whose values the caller attaches later: what it was sliced to counts as that of `adapter`. */
+  readonly initAdapter?: StoredAdapter;
   readonly task?: Task;
   readonly labels?: readonly string[];
   readonly kernels: KernelChoice;
@@ -39,12 +43,14 @@ export function openSession(options: SessionOptions): ModelSession {
   const engine = Engine.create({ kernels: options.kernels });
   const adapter =
     options.adapter === undefined ? null : readAdapter(options.adapter, options.bareAlpha);
+  const pruned = structureFor(options.structure, adapter ?? options.initAdapter ?? null);
   const labels = options.labels ?? adapter?.labels;
   const task = options.task ?? adapter?.task;
   const model = loadModel(engine, options.model, {
     ...(task === undefined ? {} : { task }),
     ...(labels === undefined ? {} : { labels }),
     headSeed: options.seed ?? 1,
+    ...(pruned === undefined ? {} : { structure: pruned.structure, structureOrigin: pruned.path }),
     ...(options.randomWeightsSeed === undefined
       ? {}
       : { randomWeightsSeed: options.randomWeightsSeed }),

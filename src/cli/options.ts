@@ -45,6 +45,14 @@ export function integerList(text: string): number[] {
   return text.split(",").map(integer(0));
 }
 
+/** --structure: what to leave of the model. */
+export function structureOption(): Option {
+  return new Option(
+    "--structure <file>",
+    'units to keep, as {"layers":[{"heads":[0],"ffn":[2,5]},…]} (default: what the adapter was pruned to)',
+  );
+}
+
 export type KernelChoice = Extract<KernelVariant, "simd" | "relaxed" | "reference"> | "auto";
 
 /** --kernels: which kernel module runs. */

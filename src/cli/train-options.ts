@@ -18,6 +18,7 @@ export interface TrainOptions {
   dropout: number;
   trainHead: boolean;
   initAdapter?: string;
+  structure?: string;
   randomWeights?: boolean;
   steps?: number;
   epochs: number;
@@ -61,12 +62,13 @@ export function checkCombinations(options: TrainOptions, hasHeldOut: boolean): v
 export function settingsOf(options: TrainOptions): Record<string, unknown> {
   const { model, data, task, testRatio, maxTokens = null } = options;
   const { textColumn = null, labelColumn = null } = options;
+  const { structure = null } = options;
   const { rank, alpha = null, targets = null, dropout, trainHead, randomWeights = false } = options;
   const { steps = null, epochs, batchSize, accumulate, seed, shuffle, kernels } = options;
   const { lr, schedule, warmup, clip, weightDecay } = options;
   return {
     ...{ model, data, task, testRatio, maxTokens, textColumn, labelColumn },
-    ...{ rank, alpha, targets, dropout, trainHead, randomWeights },
+    ...{ structure, rank, alpha, targets, dropout, trainHead, randomWeights },
     ...{ steps, epochs, batchSize, accumulate, seed, shuffle, kernels },
     ...{ lr, schedule, warmup, weightDecay, clip: Number.isFinite(clip) ? clip : "off" },
   };

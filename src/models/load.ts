@@ -24,6 +24,8 @@ export interface LoadModelOptions extends Purpose {
   readonly randomWeightsSeed?: number;
   /** Units to load; the others take no engine memory. */
   readonly structure?: Structure;
+  /** Where the structure was read, for errors. */
+  readonly structureOrigin?: string;
 }
 
 /**
@@ -43,7 +45,7 @@ export function loadModel(engine: Engine, folder: string, options: LoadModelOpti
 function fromFiles(engine: Engine, files: ModelFolder, options: LoadModelOptions): Model {
   const description = describeConfig(files.config, join(files.path, "config.json"), options);
   const structure = options.structure ?? fullStructure(unitCounts(description.architecture));
-  const cut = cutterTo(structure, description);
+  const cut = cutterTo(structure, description, options.structureOrigin ?? "structure");
   if (options.randomWeightsSeed !== undefined) {
     const rng = Rng.fromSeed(options.randomWeightsSeed);
     return new Model(new ParameterStore(engine, { rng, cut }), description, structure);
@@ -57,9 +59,9 @@ function fromFiles(engine: Engine, files: ModelFolder, options: LoadModelOptions
 }
 
 /** Cuts parameters to the structure. Throws ConfigError for a structure of another model. */
-function cutterTo(structure: Structure, description: ModelDescription): Cut {
+function cutterTo(structure: Structure, description: ModelDescription, origin: string): Cut {
   const shape = modelShape(description);
-  checkStructure(structure, shape.units, "structure");
+  checkStructure(structure, shape.units, origin);
   if (isFull(structure, shape.units)) return (_name, whole) => whole;
   const kept = keptOfParameters(shape, structure);
   return (name, whole) => cut(whole, kept.get(name));

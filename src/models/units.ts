@@ -1,5 +1,6 @@
 /** Which rows and columns of a model's parameters, and of an adapter's factors, a structure leaves. */
 import { takeCols, takeRows, type HostArray, type NamedArrays } from "../base/arrays.ts";
+import { CheckpointError } from "../base/errors.ts";
 import { ownedOf, type ModelShape } from "../base/model-shape.ts";
 import type { Structure } from "../base/structure.ts";
 
@@ -17,15 +18,33 @@ export function keptOfParameters(
   return keptBy(shape, structure, { outputs: ".weight", inputs: ".weight", vector: ".bias" });
 }
 
-/** An adapter of the unpruned model cut to the structure; head weights and other arrays stay as they are. */
+/**
+ * An adapter of the unpruned model cut to the structure; head weights and other arrays stay as they are.
+ * Throws CheckpointError for a factor that does not fit the unpruned layer.
+ */
 export function cutAdapter(
   values: NamedArrays,
   shape: ModelShape,
   structure: Structure,
+  origin: string,
 ): NamedArrays {
-  const outputs = ".lora_B.weight";
-  const kept = keptBy(shape, structure, { outputs, inputs: ".lora_A.weight" });
+  const suffixes = { outputs: ".lora_B.weight", inputs: ".lora_A.weight" };
+  const kept = keptBy(shape, structure, suffixes);
+  for (const { name, outputs, inputs } of shape.linears) {
+    const [a, b] = [name + suffixes.inputs, name + suffixes.outputs];
+    checkSide(values.get(a)?.shape[1], inputs, `${origin}: columns of ${a}`);
+    checkSide(values.get(b)?.shape[0], outputs, `${origin}: rows of ${b}`);
+  }
   return new Map(Array.from(values, ([name, host]) => [name, cut(host, kept.get(name))]));
+}
+
+function checkSide(got: number | undefined, expected: number, what: string): void {
+  if (got === undefined || got === expected) return;
+  throw new CheckpointError(what, {
+    expected: `${expected}, those of the unpruned layer`,
+    got: String(got),
+    hint: "does the adapter belong to this base, and is it whole?",
+  });
 }
 
 /** The rows and columns that are kept, as a new array. */

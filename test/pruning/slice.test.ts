@@ -87,7 +87,7 @@ for (const name of names) {
         const whole = everyGradient(masked.adapted, sequences);
         const { shape } = masked.adapted.model;
         const kept = keptOfParameters(shape, structure);
-        const expected = cutAdapter(whole, shape, structure);
+        const expected = cutAdapter(whole, shape, structure, "a test");
         const floor = largest([...whole.values()].map(({ data }) => largest(data))) / 100;
         for (const [parameter, { data }] of everyGradient(sliced.adapted, sequences)) {
           const want = cut(must(expected.get(parameter)), kept.get(parameter)).data;

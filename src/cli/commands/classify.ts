@@ -4,12 +4,13 @@ import { Command } from "commander";
 import { ConfigError } from "../../base/errors.ts";
 import { argmax, classLogits, probabilities } from "../../train/evaluate.ts";
 import { openSession } from "../model-session.ts";
-import { kernelsOption, type KernelChoice } from "../options.ts";
+import { kernelsOption, structureOption, type KernelChoice } from "../options.ts";
 import { percent, print, printJson } from "../output.ts";
 
 interface Options {
   model: string;
   adapter?: string;
+  structure?: string;
   kernels: KernelChoice;
   json?: boolean;
 }
@@ -20,6 +21,7 @@ export function command(): Command {
     .argument("[text...]", "texts to classify")
     .requiredOption("--model <dir>", "Hugging Face model folder")
     .option("--adapter <path>", "PEFT folder or a safetensors file with LoRA factors and head")
+    .addOption(structureOption())
     .addOption(kernelsOption("auto"))
     .option("--json", "one JSON line per text: text, label, probability, probabilities")
     .action(run);

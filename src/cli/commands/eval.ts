@@ -2,13 +2,14 @@
 import { Command, Option } from "commander";
 import { evaluateClassifier, evaluateLanguageModel } from "../../train/evaluate.ts";
 import { openSession } from "../model-session.ts";
-import { integer, kernelsOption, number, type KernelChoice } from "../options.ts";
+import { integer, kernelsOption, number, structureOption, type KernelChoice } from "../options.ts";
 import { note, percent, print, printJson } from "../output.ts";
 import { checkIds, readLabelledData, readLanguageData } from "../training-data.ts";
 
 interface Options {
   model: string;
   adapter?: string;
+  structure?: string;
   data: string;
   task: "classify" | "lm";
   part: "all" | "test";
@@ -27,6 +28,7 @@ export function command(): Command {
     .description("Score a model and adapter: accuracy and macro-F1, or perplexity")
     .requiredOption("--model <dir>", "Hugging Face model folder")
     .option("--adapter <path>", "PEFT folder")
+    .addOption(structureOption())
     .requiredOption(
       "--data <path>",
       "CSV, TSV or JSONL file, or a folder with train and test parts",

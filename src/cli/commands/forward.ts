@@ -5,13 +5,14 @@ import { ConfigError } from "../../base/errors.ts";
 import { padBatch } from "../../data/batch.ts";
 import { nextTokenTargets } from "../../models/model.ts";
 import { openSession } from "../model-session.ts";
-import { integerList, kernelsOption, type KernelChoice } from "../options.ts";
+import { integerList, kernelsOption, structureOption, type KernelChoice } from "../options.ts";
 import { print, printJson } from "../output.ts";
 import { checkIds } from "../training-data.ts";
 
 interface Options {
   model: string;
   adapter?: string;
+  structure?: string;
   ids?: number[];
   text?: string;
   kernels: KernelChoice;
@@ -23,6 +24,7 @@ export function command(): Command {
     .description("Print the logits of one input: all classes, or the last position's vocabulary")
     .requiredOption("--model <dir>", "Hugging Face model folder")
     .option("--adapter <path>", "PEFT folder or a safetensors file with LoRA factors")
+    .addOption(structureOption())
     .option("--ids <list>", "token ids, as 1,2,3", integerList)
     .option("--text <text>", "text for the model's tokenizer")
     .addOption(kernelsOption())

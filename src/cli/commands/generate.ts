@@ -3,12 +3,13 @@ import { Command } from "commander";
 import { Rng } from "../../base/rng.ts";
 import { generate } from "../../models/generate.ts";
 import { openSession } from "../model-session.ts";
-import { integer, kernelsOption, number, type KernelChoice } from "../options.ts";
+import { integer, kernelsOption, number, structureOption, type KernelChoice } from "../options.ts";
 import { note, print, printJson } from "../output.ts";
 
 interface Options {
   model: string;
   adapter?: string;
+  structure?: string;
   prompt: string;
   maxTokens: number;
   temperature: number;
@@ -22,6 +23,7 @@ export function command(): Command {
     .description("Continue a prompt, token by token, with a key-value cache")
     .requiredOption("--model <dir>", "Hugging Face model folder")
     .option("--adapter <path>", "PEFT folder or a safetensors file with LoRA factors")
+    .addOption(structureOption())
     .option("--prompt <text>", "text to continue", "")
     .option("--max-tokens <n>", "tokens to add at most", integer(1), 100)
     .option("--temperature <t>", "0 takes the likeliest token", number(0), 0)

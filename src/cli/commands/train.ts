@@ -13,9 +13,9 @@ import { EarlyStop } from "../../train/early-stop.ts";
 import { evaluateClassifier, evaluateLanguageModel } from "../../train/evaluate.ts";
 import { FINE_TUNE_DEFAULTS, FineTuner, stepsForEpochs } from "../../train/fine-tune.ts";
 import { SCHEDULES } from "../../train/schedule.ts";
-import { readAdapter, saveAdapter } from "../adapter-folder.ts";
+import { fittingValues, readAdapter, saveAdapter, type StoredAdapter } from "../adapter-folder.ts";
 import { openSession, type ModelSession } from "../model-session.ts";
-import { integer, kernelsOption, number, numberOrOff, onOff } from "../options.ts";
+import { integer, kernelsOption, number, numberOrOff, onOff, structureOption } from "../options.ts";
 import { note, percent, printJson } from "../output.ts";
 import { progressBar } from "../progress.ts";
 import { checkCombinations, settingsOf, type TrainOptions } from "../train-options.ts";
@@ -50,6 +50,7 @@ export function command(): Command {
     .option("--dropout <p>", "drop rate on the low-rank path", number(0, 0.99), 0)
     .option("--train-head <on|off>", "train the classification head too", onOff, true)
     .option("--init-adapter <path>", "start from these factors: PEFT folder or safetensors file")
+    .addOption(structureOption())
     .option("--random-weights", "start the base at random: the control of an experiment")
     .option("--steps <n>", "updates to make (default: from --epochs)", integer(1))
     .option("--epochs <n>", "passes over the data", number(0.001), 3)
@@ -79,6 +80,8 @@ function run(options: TrainOptions): void {
   const isClassifier = options.task === "classify";
   const data = isClassifier ? readLabelledData(options) : readLanguageData(options);
   data.notes.forEach(note);
+  const initial =
+    options.initAdapter === undefined ? null : readAdapter(options.initAdapter, alphaOf(options));
   const session = openSession({
     model: options.model,
     kernels: options.kernels,
@@ -86,13 +89,15 @@ function run(options: TrainOptions): void {
     seed: options.seed,
     ...(isClassifier ? { labels: headOrder(data.labels, storedLabels(options.model)) } : {}),
     ...(options.randomWeights === true ? { randomWeightsSeed: options.seed } : {}),
+    ...(options.structure === undefined ? {} : { structure: options.structure }),
+    ...(initial === null ? {} : { initAdapter: initial }),
   });
   const { model, padId } = session;
   const maxTokens = Math.min(options.maxTokens ?? session.maxTokens, session.maxTokens);
   const { train, heldOut } = data.encode(session.tokenizer, maxTokens, model.labels);
   checkIds([...train, ...heldOut], model.architecture.vocabSize);
   checkCombinations(options, heldOut.length > 0);
-  const adapted = attach(session, options);
+  const adapted = attach(session, options, initial);
   const tuner = new FineTuner(model, adapted.parameters(), train, {
     steps:
       options.steps ??
@@ -185,7 +190,16 @@ function loop(
   return { loss: lastLoss, seconds, step_peak_bytes: stepPeakBytes, held_out: evaluation };
 }
 
-function attach({ model }: ModelSession, options: TrainOptions): AdaptedModel {
+function alphaOf({ alpha, rank }: TrainOptions): number {
+  return alpha ?? 2 * rank;
+}
+
+/** Attaches the factors that training starts from: fresh ones, or the stored ones. */
+function attach(
+  { model }: ModelSession,
+  options: TrainOptions,
+  initial: StoredAdapter | null,
+): AdaptedModel {
   const targets: TargetPattern =
     options.targets === undefined
       ? model.family.defaultTargets
@@ -195,26 +209,22 @@ function attach({ model }: ModelSession, options: TrainOptions): AdaptedModel {
   const adapted = AdaptedModel.attach(model, {
     lora: {
       rank: options.rank,
-      alpha: options.alpha ?? 2 * options.rank,
+      alpha: alphaOf(options),
       targets,
       dropout: options.dropout,
     },
     trainHead: options.trainHead,
     seed: options.seed,
   });
-  if (options.initAdapter !== undefined) {
-    const alpha = options.alpha ?? 2 * options.rank;
-    const { peft } = readAdapter(options.initAdapter, alpha);
-    if (peft.alpha / peft.rank !== alpha / options.rank) {
-      throw new ConfigError(
-        `--init-adapter: the factors of ${options.initAdapter} count otherwise`,
-        {
-          expected: `--rank ${peft.rank} --alpha ${peft.alpha}`,
-          got: `--rank ${options.rank} --alpha ${alpha}`,
-        },
-      );
+  if (initial !== null) {
+    const { path, peft } = initial;
+    if (peft.alpha / peft.rank !== alphaOf(options) / options.rank) {
+      throw new ConfigError(`--init-adapter: the factors of ${path} count otherwise`, {
+        expected: `--rank ${peft.rank} --alpha ${peft.alpha}`,
+        got: `--rank ${options.rank} --alpha ${alphaOf(options)}`,
+      });
     }
-    adapted.load(peft.tensors, options.initAdapter);
+    adapted.load(fittingValues(model, initial), path);
   }
   return adapted;
 }
