@@ -6,13 +6,13 @@ import type { NamedArrays } from "../base/arrays.ts";
 import { CheckpointError } from "../base/errors.ts";
 import { isFull, type Structure } from "../base/structure.ts";
 import { readJson, writeJson } from "../io/json.ts";
+import { readPeftAdapter, writePeftAdapter, type PeftAdapter } from "../io/peft.ts";
 import {
   readFolderStructure,
   readStructureFile,
   writeFolderStructure,
   type StoredStructure,
 } from "../io/structure-file.ts";
-import { readPeftAdapter, writePeftAdapter, type PeftAdapter } from "../io/peft.ts";
 import type { Task } from "../models/architecture.ts";
 import type { Model } from "../models/model.ts";
 import { cutAdapter } from "../models/units.ts";
@@ -112,8 +112,8 @@ export function fittingValues(model: Model, { path, peft, pruned }: StoredAdapte
   const layer = differingLayer(pruned.structure, structure);
   if (layer === undefined) return peft.tensors;
   throw new CheckpointError(`${path}: the adapter belongs to another structure`, {
-    expected: `the units of the model, such as ${unitText(structure, layer)}`,
-    got: `${unitText(pruned.structure, layer)} in ${pruned.path}`,
+    expected: unitText(structure, layer),
+    got: `${unitText(pruned.structure, layer)}, by ${pruned.path}`,
     hint: "leave --structure out: the adapter brings its own",
   });
 }
@@ -137,7 +137,9 @@ function differingLayer(a: Structure, b: Structure): number | undefined {
 
 function unitText({ layers }: Structure, layer: number): string {
   const { heads = [], ffn = [] } = layers[layer] ?? {};
-  return `${heads.length} heads and ${ffn.length} channels in layer ${layer}`;
+  const list = (ids: readonly number[]): string =>
+    ids.length > 6 ? `${ids.slice(0, 6).join(", ")}, …` : ids.join(", ");
+  return `layer ${layer} with heads ${list(heads)} and channels ${list(ffn)}`;
 }
 
 function readLabels(folder: string): string[] | undefined {

@@ -161,7 +161,7 @@ test("mistakes in a structure are named with file, layer, expected and got", asy
     [
       [layer, layer],
       ExitCode.data,
-      /another structure: .*1 heads and 1 channels in layer 0, got 1 heads and 2 channels in layer 0 in .*structure\.json/,
+      /another structure: expected layer 0 with heads 0 and channels 0, got layer 0 with heads 1 and channels 0, 7, by .*structure\.json/,
       ["--adapter", adapter],
     ],
   ];
