@@ -31,6 +31,11 @@ const rings: Readonly<Record<string, readonly string[]>> = {
     ...["base", "backend", "tensor", "autograd", "nn", "lora", "io", "text", "data", "models"],
     ...["train", "protocol", "transport", "cost", "pruning", "transfer"],
   ],
+  // A whole fleet in one process: the only ring that sees both ends, and the engine in its workers.
+  simulation: [
+    ...["base", "tensor", "io", "text", "data", "demo-data", "models", "train", "protocol"],
+    ...["transport", "strategies", "cost", "transfer", "coordinator", "device"],
+  ],
   report: ["base", "io"],
 };
 
@@ -52,11 +57,12 @@ const thirdParty: Readonly<Record<string, readonly string[]>> = {
   echarts: ["src/report/chart.ts"],
   "ml-matrix": ["src/strategies/aggregation/low-rank.ts", "src/pretrain/svd-start.ts"],
   mqtt: ["src/transport/mqtt.ts"],
+  yaml: ["src/cli/"],
   // Schemas stand where something enters: settings, files and messages.
   valibot: [
     ...["src/base/settings.ts", "src/io/", "src/protocol/", "src/data/jsonl.ts"],
     ...["src/train/checkpoint.ts", "src/pretrain/corpus.ts", "src/coordinator/", "src/device/"],
-    ...["src/report/run-record.ts", "src/cli/"],
+    ...["src/simulation/", "src/report/run-record.ts", "src/cli/"],
   ],
 };
 

@@ -43,6 +43,10 @@ const commands: Readonly<Record<string, CommandEntry>> = {
     summary: "train a base model on text files",
     load: () => import("./commands/pretrain.ts"),
   },
+  simulate: {
+    summary: "simulate a fleet in virtual time, with real training",
+    load: () => import("./commands/simulate.ts"),
+  },
   broker: {
     summary: "run the bundled MQTT broker",
     load: () => import("./commands/broker.ts"),

@@ -1,0 +1,124 @@
+/** `fedspine simulate`: a whole fleet in virtual time, with real training, in one process. */
+import { existsSync, readFileSync } from "node:fs";
+import { basename, dirname, isAbsolute, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Command } from "commander";
+import { parse } from "yaml";
+import { CheckpointError, ConfigError, ExitCode } from "../../base/errors.ts";
+import type { RunEvent } from "../../coordinator/run-events.ts";
+import { builtInFleets } from "../../simulation/built-in-fleets.ts";
+import { builtInFleet, parseSimulationConfig } from "../../simulation/config.ts";
+import type { SimulationConfig } from "../../simulation/config.ts";
+import { parseFleetProfile, type FleetProfile } from "../../simulation/fleet-schema.ts";
+import type { SimulationSummary } from "../../simulation/simulation-summary.ts";
+import { runSimulation } from "../../simulation/simulation.ts";
+import { eventLine } from "../event-lines.ts";
+import { integer } from "../options.ts";
+import { byteText, durationText, note, percent, print, printJson } from "../output.ts";
+
+interface Options {
+  out?: string;
+  workers: number;
+  resume?: boolean;
+  json?: boolean;
+}
+
+const BUNDLED_BASE = fileURLToPath(new URL("../../../../models/base-encoder", import.meta.url));
+
+export function command(): Command {
+  return new Command()
+    .description("Simulate a fleet: real training, virtual time, one process")
+    .argument("<file>", "settings of the simulation, YAML")
+    .option("--out <dir>", "folder of the run (default: runs/<name of the file>)")
+    .option("--workers <n>", "threads that train; results do not depend on it", integer(1), 2)
+    .option("--resume", "go on with the simulation in the folder after its last whole round")
+    .option("--json", "one JSON line per event and one with the summary, on stdout")
+    .action(run);
+}
+
+async function run(file: string, options: Options): Promise<void> {
+  const settings = readSettings(file);
+  const out = resolve(options.out ?? join("runs", basename(file).replace(/\.ya?ml$/, "")));
+  const stop = new AbortController();
+  const interrupt = (): void => stop.abort(new ConfigError("interrupted"));
+  process.once("SIGINT", interrupt);
+  process.once("SIGTERM", interrupt);
+  const say = (line: string): void => (options.json === true ? note(line) : print(line));
+  const onEvent = (event: RunEvent): void => {
+    if (options.json === true) return printJson({ event });
+    const line = eventLine(event);
+    if (line !== null) print(line);
+  };
+  try {
+    const summary = await runSimulation(settings, {
+      base: baseOf(settings),
+      fleet: fleetOf(settings),
+      outFolder: out,
+      numWorkers: options.workers,
+      resume: options.resume === true,
+      onEvent,
+      onNote: say,
+      signal: stop.signal,
+    });
+    if (options.json === true) printJson({ summary: { ...summary, folder: out } });
+    else closingLines(summary, out).forEach(print);
+    if (!summary.ok) process.exitCode = ExitCode.failed;
+  } catch (error) {
+    if (!stop.signal.aborted) throw error;
+    note(`interrupted; go on with: fedspine simulate ${file} --out ${out} --resume`);
+    process.exitCode = ExitCode.failed;
+  }
+}
+
+/** The settings with paths relative to the file made absolute. Throws ConfigError. */
+function readSettings(file: string): SimulationConfig {
+  const config = parseSimulationConfig(readYaml(file));
+  const absolute = (path: string): string =>
+    isAbsolute(path) ? path : resolve(dirname(file), path);
+  const { base, data, fleet } = config;
+  const isBuiltIn = Object.hasOwn(builtInFleets, fleet.profile);
+  return {
+    ...config,
+    ...(base === undefined ? {} : { base: absolute(base) }),
+    data: { ...data, source: data.source === "demo" ? data.source : absolute(data.source) },
+    fleet: { ...fleet, profile: isBuiltIn ? fleet.profile : absolute(fleet.profile) },
+  };
+}
+
+function baseOf({ base }: SimulationConfig): string {
+  const folder = base ?? BUNDLED_BASE;
+  if (existsSync(join(folder, "config.json"))) return folder;
+  throw new CheckpointError(`no base model at ${folder}`, { hint: "name one with base" });
+}
+
+function fleetOf({ fleet: { profile } }: SimulationConfig): FleetProfile {
+  return isAbsolute(profile)
+    ? parseFleetProfile(`fleet ${profile}`, readYaml(profile))
+    : builtInFleet(profile);
+}
+
+function readYaml(path: string): unknown {
+  try {
+    return parse(readFileSync(path, "utf8")) as unknown;
+  } catch (cause) {
+    throw new ConfigError(`cannot read ${path}`, { cause });
+  }
+}
+
+function closingLines(summary: SimulationSummary, out: string): string[] {
+  const { before, after, total, durationMs, rounds } = summary;
+  const quality =
+    after === null
+      ? []
+      : [
+          `accuracy   before ${before === null ? "-" : percent(before.accuracy)}, after ${percent(after.accuracy)}` +
+            (after.worst === undefined ? "" : `, worst device ${percent(after.worst.accuracy)}`),
+        ];
+  return [
+    `simulated  ${rounds} rounds in ${durationText(durationMs)} of virtual time`,
+    ...quality,
+    `training   ${(total.gflops / 1000).toFixed(2)} TFLOP in all`,
+    `traffic    ${byteText(total.bytesUp)} up, ${byteText(total.bytesDown)} down`,
+    `folder     ${out}`,
+  ];
+}

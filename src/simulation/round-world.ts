@@ -1,0 +1,155 @@
+/** One round of a simulation: a broker, a coordinator and all devices come to life, play it, and are gone. */
+import type { ModelShape } from "../base/model-shape.ts";
+import { Rng } from "../base/rng.ts";
+import { storeBaseFiles } from "../coordinator/base-files.ts";
+import type { CoordinatorConfig } from "../coordinator/config.ts";
+import { runCoordinator } from "../coordinator/run-coordinator.ts";
+import type { HeadShapes } from "../coordinator/update-layout.ts";
+import type { RunEvent, RunSummary } from "../coordinator/run-events.ts";
+import { MemoryBroker } from "../transport/memory.ts";
+import { fleetScores } from "./fleet-scores.ts";
+import { InstalledBase } from "./installed-base.ts";
+import type { Pricing } from "./pricing.ts";
+import { drawConditions, dutyAt, type SimulatedMachine } from "./profiles.ts";
+import { BlobPool } from "./shared-blobs.ts";
+import { SimulatedDevice } from "./simulated-device.ts";
+import { newDeviceState, type DeviceState } from "./simulation-state.ts";
+import { VirtualClock } from "./virtual-clock.ts";
+import type { WorkerPool } from "./worker-pool.ts";
+
+/** What all rounds share. */
+export interface WorldParts {
+  readonly seed: number;
+  readonly config: CoordinatorConfig;
+  readonly machines: readonly SimulatedMachine[];
+  readonly pool: WorkerPool;
+  readonly pricing: Pricing;
+  readonly shape: ModelShape;
+  readonly heads: HeadShapes;
+  /** Score after the first, the last, and every so many rounds. */
+  readonly scoreEvery: number;
+  readonly signal: AbortSignal;
+}
+
+export interface RoundResult {
+  readonly summary: RunSummary;
+  readonly devices: ReadonlyMap<string, DeviceState>;
+  readonly nowMs: number;
+  /** Timers that fired. */
+  readonly numEvents: number;
+}
+
+/**
+ * Plays round `round` from `startMs` on. The processes know what the real ones keep across a restart, the run folder and the
+ * devices' own state, so that playing on from a saved round is the same as playing on from the one before.
+ */
+export async function playRound(
+  parts: WorldParts,
+  round: number,
+  start: { readonly nowMs: number; readonly devices: ReadonlyMap<string, DeviceState> },
+  onEvent: (atMs: number, event: RunEvent) => void,
+): Promise<RoundResult> {
+  return new RoundWorld(parts, round, start).play(onEvent);
+}
+
+class RoundWorld {
+  readonly #parts: WorldParts;
+  readonly #round: number;
+  readonly #clock: VirtualClock;
+  readonly #broker: MemoryBroker;
+  readonly #blobs = new BlobPool();
+  readonly #devices: Map<string, DeviceState>;
+  #baseRoots: string[] = [];
+  #numStarts = 0;
+
+  constructor(
+    parts: WorldParts,
+    round: number,
+    start: { readonly nowMs: number; readonly devices: ReadonlyMap<string, DeviceState> },
+  ) {
+    this.#parts = parts;
+    this.#round = round;
+    this.#devices = new Map(start.devices);
+    this.#clock = new VirtualClock(start.nowMs);
+    const rng = this.#rng("broker");
+    this.#broker = new MemoryBroker({ clock: this.#clock, rng });
+  }
+
+  async play(onEvent: (atMs: number, event: RunEvent) => void): Promise<RoundResult> {
+    const { config, machines, signal } = this.#parts;
+    const clock = this.#clock;
+    const files = await storeBaseFiles(config.base, this.#blobs.store());
+    this.#baseRoots = files.map(({ root }) => root);
+    for (const machine of machines) this.#live(machine);
+    const summary = await clock.run(this.#coordinate(onEvent), signal);
+    const devices = new Map(this.#devices);
+    return { summary, devices, nowMs: clock.nowMs(), numEvents: clock.numEvents };
+  }
+
+  /** The coordinator goes on from the round before and stops once this one is saved; after the last one it ends the run. */
+  #coordinate(onEvent: (atMs: number, event: RunEvent) => void): Promise<RunSummary> {
+    const { config, pool, machines, seed, shape, heads, scoreEvery } = this.#parts;
+    const clock = this.#clock;
+    const isLast = this.#round === config.rounds;
+    const isScored = isLast || this.#round === 1 || this.#round % scoreEvery === 0;
+    const isOn = (machine: SimulatedMachine): boolean => dutyAt(machine, clock.nowMs(), seed).isOn;
+    const minDevices = Math.max(config.minDevices, machines.filter(isOn).length);
+    const done = new AbortController();
+    return runCoordinator(
+      { ...config, minDevices },
+      {
+        factory: this.#broker,
+        clock,
+        rng: this.#rng("coordinator"),
+        evaluate: isScored ? fleetScores({ clock, pool, shape, maxTokens: config.plan.maxTokens }) : null,
+        shape,
+        heads,
+        onEvent: (event) => {
+          if (event.kind === "checkpoint" && !isLast) done.abort();
+        },
+        log: onEvent,
+        resume: this.#round > 1,
+        store: this.#blobs.store(),
+        signal: done.signal,
+      },
+    );
+  }
+
+  /** Lets a device be on and off as its duty cycle says. */
+  #live(machine: SimulatedMachine): void {
+    const { seed } = this.#parts;
+    const clock = this.#clock;
+    const { isOn, changesAtMs } = dutyAt(machine, clock.nowMs(), seed);
+    const device = isOn ? this.#start(machine) : null;
+    if (changesAtMs === Infinity) return;
+    clock.at(changesAtMs, () => {
+      device?.cutPower();
+      this.#live(machine);
+    });
+  }
+
+  #start(machine: SimulatedMachine): SimulatedDevice {
+    const { seed, config, pool, pricing } = this.#parts;
+    const { id } = machine;
+    const state = this.#devices.get(id) ?? newDeviceState;
+    const base = new InstalledBase(config.base, this.#baseRoots, state.hasBase);
+    const device = new SimulatedDevice({
+      ...{ clock: this.#clock, broker: this.#broker, pool, pricing, machine, base },
+      conditions: drawConditions(machine, this.#round, seed),
+      fleet: config.fleet,
+      store: this.#blobs.store(base.roots()),
+      rng: this.#rng(`${id}/${this.#numStarts++}`),
+      onTrained: (gflops) => {
+        const before = this.#devices.get(id) ?? newDeviceState;
+        const trained = { gflops: before.gflops + gflops, hasBase: base.isHere };
+        this.#devices.set(id, { ...before, ...trained });
+      },
+    });
+    void device.start();
+    return device;
+  }
+
+  #rng(purpose: string): Rng {
+    return Rng.fromSeed(`${this.#parts.seed}/round ${this.#round}/${purpose}`);
+  }
+}

@@ -1,0 +1,74 @@
+/** Scores global adapters on the held-out examples, with one engine per worker. */
+import type { Structure } from "../base/structure.ts";
+import type { Sequence } from "../data/batch.ts";
+import { encodeDataset } from "../data/sequences.ts";
+import { adapterArrays, decodeAdapterFile } from "../io/adapter-file.ts";
+import { loadModel } from "../models/load.ts";
+import type { Model } from "../models/model.ts";
+import { Engine } from "../tensor/engine.ts";
+import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
+import { AdaptedModel } from "../train/adapted-model.ts";
+import { evaluateClassifier } from "../train/evaluate.ts";
+import type { ScoreJob, ScoreResult, WorkerSetup } from "./trainer-jobs.ts";
+
+const BATCH_SIZE = 32;
+
+export class Scorer {
+  readonly #whole: Model;
+  readonly #tokenizer: Tokenizer;
+  readonly #setup: WorkerSetup;
+  #sequences: { readonly maxTokens: number; readonly items: Sequence[] } | undefined;
+
+  constructor(setup: WorkerSetup) {
+    this.#setup = setup;
+    this.#whole = this.#load();
+    this.#tokenizer = loadTokenizer(setup.baseFolder);
+  }
+
+  score({ adapter, structure, maxTokens }: ScoreJob): ScoreResult {
+    const model = structure === null ? this.#whole : this.#load(structure);
+    const sequences = this.#encoded(maxTokens);
+    const settings = { batchSize: BATCH_SIZE, padId: this.#tokenizer.special.pad ?? 0 };
+    const adapted = adapter === null ? null : attach(model, adapter);
+    try {
+      const { accuracy, loss, macroF1 } = evaluateClassifier(model, sequences, settings);
+      return { accuracy, loss, macroF1 };
+    } finally {
+      adapted?.detach();
+    }
+  }
+
+  #load(structure?: Structure): Model {
+    const { baseFolder, labels, kernels } = this.#setup;
+    const cut = structure === undefined ? {} : { structure };
+    return loadModel(Engine.create({ kernels }), baseFolder, { task: "classify", labels, ...cut });
+  }
+
+  #encoded(maxTokens: number): Sequence[] {
+    const limit = Math.min(maxTokens, this.#whole.architecture.maxPositions);
+    if (this.#sequences?.maxTokens !== limit) {
+      const { test: examples, labels } = this.#setup;
+      const items = encodeDataset({ examples, labels }, this.#tokenizer, limit);
+      this.#sequences = { maxTokens: limit, items };
+    }
+    return this.#sequences.items;
+  }
+}
+
+/** A global adapter has one rank and one scale for all its modules. */
+function attach(model: Model, bytes: Uint8Array): AdaptedModel {
+  const state = decodeAdapterFile(bytes, "global adapter");
+  const rank = state.modules[0]?.a.shape[0] ?? 1;
+  const adapted = AdaptedModel.attach(model, {
+    lora: {
+      rank,
+      alpha: rank * (state.modules[0]?.scale ?? 1),
+      targets: state.modules.map(({ name }) => name),
+      dropout: 0,
+    },
+    trainHead: true,
+    seed: 0,
+  });
+  adapted.load(adapterArrays(state), "global adapter");
+  return adapted;
+}

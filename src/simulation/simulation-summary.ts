@@ -1,0 +1,85 @@
+/** The record that a simulation leaves at its end. */
+import type { Evaluation, RunSummary } from "../coordinator/run-events.ts";
+import type { SimulatedMachine } from "./profiles.ts";
+import type { DeviceTotals, SimulationState } from "./simulation-state.ts";
+
+export interface SimulatedDeviceSummary extends DeviceTotals {
+  readonly id: string;
+  readonly type: string;
+  readonly link: string;
+  readonly gflops: number;
+}
+
+export interface SimulationSummary {
+  readonly ok: boolean;
+  readonly reason: string;
+  readonly rounds: number;
+  readonly before: Evaluation | null;
+  readonly after: Evaluation | null;
+  /** Simulated. */
+  readonly durationMs: number;
+  readonly devices: readonly SimulatedDeviceSummary[];
+  readonly total: { readonly gflops: number; readonly bytesUp: number; readonly bytesDown: number };
+  readonly dropped: Readonly<Record<string, number>>;
+  /** Timers that fired: what the simulation had to work through. */
+  readonly numEvents: number;
+}
+
+const NOTHING: DeviceTotals = {
+  rounds: 0,
+  steps: 0,
+  trainMs: 0,
+  downloadMs: 0,
+  uploadMs: 0,
+  bytesUp: 0,
+  bytesDown: 0,
+};
+
+/** Adds what a round's processes counted. */
+export function addTotals(
+  totals: Readonly<Record<string, DeviceTotals>>,
+  devices: RunSummary["devices"],
+): Record<string, DeviceTotals> {
+  const sums = { ...totals };
+  const keys = Object.keys(NOTHING) as (keyof DeviceTotals)[];
+  for (const device of devices) {
+    const before = sums[device.id] ?? NOTHING;
+    const entries = keys.map((key) => [key, before[key] + device[key]]);
+    sums[device.id] = Object.fromEntries(entries) as DeviceTotals;
+  }
+  return sums;
+}
+
+export function addCounts(
+  a: Readonly<Record<string, number>>,
+  b: Readonly<Record<string, number>>,
+): Record<string, number> {
+  const sums = { ...a };
+  for (const [key, count] of Object.entries(b)) sums[key] = (sums[key] ?? 0) + count;
+  return sums;
+}
+
+export function summarize(
+  run: RunSummary,
+  state: SimulationState,
+  machines: readonly SimulatedMachine[],
+): SimulationSummary {
+  const devices = machines.map(({ id, board, link }) => ({
+    id,
+    type: board.type,
+    link: link.name,
+    gflops: state.devices[id]?.gflops ?? 0,
+    ...(state.totals[id] ?? NOTHING),
+  }));
+  const sum = (key: "gflops" | "bytesUp" | "bytesDown"): number =>
+    devices.reduce((total, device) => total + device[key], 0);
+  const { ok, reason, rounds, before, after } = run;
+  return {
+    ...{ ok, reason, rounds, before, after },
+    durationMs: state.nowMs,
+    total: { gflops: sum("gflops"), bytesUp: sum("bytesUp"), bytesDown: sum("bytesDown") },
+    dropped: state.dropped,
+    numEvents: state.numEvents,
+    devices,
+  };
+}

@@ -1,0 +1,40 @@
+/** A worker thread of a simulation: trains devices and scores adapters with the real engine, one job at a time. */
+import { parentPort, workerData } from "node:worker_threads";
+import { EngineTrainer } from "../device/engine-trainer.ts";
+import { Scorer } from "./scorer.ts";
+import type { JobMessage, Jobs, TrainJob, TrainResult, WorkerSetup } from "./trainer-jobs.ts";
+
+const setup = workerData as WorkerSetup;
+let scorer: Scorer | undefined;
+
+/** A trainer of its own for every job: what a device was given before cannot show in its results. */
+async function train({ device, plan, adapter }: TrainJob): Promise<TrainResult> {
+  const { baseFolder, labels, kernels, parts } = setup;
+  const examples = parts[device.index] ?? [];
+  const trainer = new EngineTrainer({ examples, deviceId: device.id, kernels });
+  await trainer.prepare(baseFolder, labels);
+  const losses: number[] = [];
+  const onStep = (_: number, loss: number): Promise<void> => {
+    losses.push(loss);
+    return Promise.resolve();
+  };
+  const never = new AbortController().signal;
+  const { update, report } = await trainer.train(plan, adapter, onStep, never);
+  return { update, report, losses };
+}
+
+const handlers: { [K in keyof Jobs]: (job: Jobs[K]["job"]) => Promise<Jobs[K]["result"]> } = {
+  train,
+  score: (job) => Promise.resolve((scorer ??= new Scorer(setup)).score(job)),
+};
+
+parentPort?.on("message", ({ serial, job }: JobMessage) => {
+  const done = job.kind === "train" ? handlers.train(job) : handlers.score(job);
+  done.then(
+    (result) => parentPort?.postMessage({ serial, result }),
+    (error: unknown) => {
+      const failure = error instanceof Error ? error.message : String(error);
+      parentPort?.postMessage({ serial, failure });
+    },
+  );
+});
