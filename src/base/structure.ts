@@ -5,6 +5,12 @@ import { ConfigError } from "./errors.ts";
 export const unitKinds = ["heads", "ffn"] as const;
 export type UnitKind = (typeof unitKinds)[number];
 
+/** Names of the tensors [L, units] that carry the importance of each unit of the unpruned model, by kind. */
+export const scoreTensors = {
+  heads: "scores.heads",
+  ffn: "scores.ffn",
+} as const satisfies Record<UnitKind, string>;
+
 /** Units left in one layer: ascending ids of the unpruned layer, never empty. */
 export type LayerStructure = Readonly<Record<UnitKind, readonly number[]>>;
 

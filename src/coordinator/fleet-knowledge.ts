@@ -1,17 +1,15 @@
 /** What the coordinator knows of its devices' models from their updates, over rounds and restarts. */
 import * as v from "valibot";
-import { type NamedArrays, hostArray } from "../base/arrays.ts";
+import type { NamedArrays } from "../base/arrays.ts";
 import type { ModelShape } from "../base/model-shape.ts";
 import {
   type Structure,
-  type UnitKind,
   decodeStructure,
   encodeStructure,
   fullStructure,
-  unitKinds,
 } from "../base/structure.ts";
 import { bodySparsity } from "../cost/parameters.ts";
-import { scoreTensors } from "../io/adapter-file.ts";
+import { meanScores } from "../strategies/aggregation/mean-scores.ts";
 
 export const knowledgeSchema = v.record(
   v.string(),
@@ -79,7 +77,8 @@ export class FleetKnowledge {
   ): void {
     for (const { deviceId, structure, rank } of updates) this.#learn(deviceId, structure, rank);
     const scored = updates.filter(({ scores }) => scores.size > 0);
-    if (scored.length > 0) this.#meanScores = meanScores(scored, this.#meanScores, this.#shape);
+    if (scored.length > 0)
+      this.#meanScores = meanScores(scored, this.#shape.units, this.#meanScores);
   }
 
   export(): KnowledgeRecord {
@@ -98,59 +97,4 @@ export class FleetKnowledge {
     const sparsity = bodySparsity(this.#shape, structure);
     this.#models.set(device, { structure, sparsity, rank });
   }
-}
-
-interface Scored {
-  readonly structure: Structure;
-  readonly scores: NamedArrays;
-}
-
-/**
- * Per unit the mean over the devices that still have it, each device's scores first divided by their mean, so that one with large
- * gradients does not outvote the others. A unit that none of them has keeps its score.
- */
-function meanScores(
-  devices: readonly Scored[],
-  before: NamedArrays,
-  { units }: ModelShape,
-): NamedArrays {
-  const factors = devices.map((device) => inverseMean(device));
-  const merged: NamedArrays = new Map();
-  for (const kind of unitKinds) {
-    const width = units[kind];
-    const sums = new Float64Array(units.layers * width);
-    const counts = new Uint32Array(sums.length);
-    devices.forEach(({ structure, scores }, d) => {
-      for (const place of owned(structure, kind, width)) {
-        const score = scores.get(scoreTensors[kind])?.data[place] ?? 0;
-        sums[place] = (sums[place] ?? 0) + score * (factors[d] ?? 0);
-        counts[place] = (counts[place] ?? 0) + 1;
-      }
-    });
-    const old = before.get(scoreTensors[kind])?.data;
-    const data = Float32Array.from(sums, (sum, i) => {
-      const count = counts[i] ?? 0;
-      return count > 0 ? sum / count : (old?.[i] ?? 0);
-    });
-    merged.set(scoreTensors[kind], hostArray([units.layers, width], data));
-  }
-  return merged;
-}
-
-/** 1 / mean over both kinds; 0 when all scores are 0, so that they say nothing. */
-function inverseMean({ structure, scores }: Scored): number {
-  let [sum, count] = [0, 0];
-  for (const kind of unitKinds) {
-    const array = scores.get(scoreTensors[kind]);
-    for (const place of owned(structure, kind, array?.shape[1] ?? 0)) {
-      sum += array?.data[place] ?? 0;
-      count++;
-    }
-  }
-  return sum > 0 ? count / sum : 0;
-}
-
-/** Places of a structure's units in an array [L, width]. */
-function owned({ layers }: Structure, kind: UnitKind, width: number): number[] {
-  return layers.flatMap((layer, i) => layer[kind].map((id) => i * width + id));
 }

@@ -8,11 +8,12 @@ import {
   decodeStructure,
   fullStructure,
   isSubset,
+  scoreTensors,
   unitKinds,
 } from "../base/structure.ts";
 import type { TargetPattern } from "../base/target-pattern.ts";
 import { adaptedLinears, bodySparsity } from "../cost/parameters.ts";
-import { type AdapterContent, decodeAdapterFile, scoreTensors } from "../io/adapter-file.ts";
+import { type AdapterContent, decodeAdapterFile } from "../io/adapter-file.ts";
 import type { RejectReason } from "../protocol/messages.ts";
 import { withOwnership } from "../strategies/aggregation/narrow.ts";
 import { defectOf, rankOf } from "../strategies/aggregation/update-check.ts";

@@ -2,11 +2,11 @@
 import type { LoraModule } from "../base/adapter.ts";
 import { shapeText, type HostArray, type NamedArrays } from "../base/arrays.ts";
 import { CheckpointError } from "../base/errors.ts";
+import { scoreTensors } from "../base/structure.ts";
 import { readAll, Safetensors } from "./safetensors.ts";
 import { encodeSafetensors } from "./safetensors-writer.ts";
 
-/** Names of the importance scores of units, one row per layer over the units of the unpruned model. */
-export const scoreTensors = { heads: "scores.heads", ffn: "scores.ffn" } as const;
+export { scoreTensors };
 
 /** What a file holds besides the factors; factors have the shapes of the pruned layers. */
 export interface AdapterExtras {

@@ -4,12 +4,8 @@ import { test } from "node:test";
 import { hostArray, type NamedArrays } from "../../src/base/arrays.ts";
 import { CheckpointError } from "../../src/base/errors.ts";
 import { Rng } from "../../src/base/rng.ts";
-import {
-  adapterArrays,
-  decodeAdapterFile,
-  encodeAdapterFile,
-  scoreTensors,
-} from "../../src/io/adapter-file.ts";
+import { scoreTensors } from "../../src/base/structure.ts";
+import { adapterArrays, decodeAdapterFile, encodeAdapterFile } from "../../src/io/adapter-file.ts";
 import { decodeSafetensors, Safetensors } from "../../src/io/safetensors.ts";
 import { encodeSafetensors } from "../../src/io/safetensors-writer.ts";
 import { randomAdapter } from "../support/adapters.ts";
