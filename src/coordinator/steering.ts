@@ -231,9 +231,9 @@ export class Steering {
     const { pruning, rounds } = this.#options.config;
     if (pruning === null) return { min: 0, max: 0, reference: 0 };
     // Who may take units back is bound by the ramp alone, not by what is gone already.
-    const ramp = pruning.isReversible ? corridor(pruning, round - 1, rounds, 0).reference : null;
-    const from = ramp === null ? this.#reachedOf(device) : Math.max(0, ramp - pruning.slack);
-    return corridor(pruning, round, rounds, from);
+    return pruning.isReversible
+      ? corridor({ ...pruning, maxStep: 1 }, round, rounds, 0)
+      : corridor(pruning, round, rounds, this.#reachedOf(device));
   }
 
   #reachedOf(device: string): number {

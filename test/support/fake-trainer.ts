@@ -4,10 +4,22 @@ import type { NamedArrays } from "../../src/base/arrays.ts";
 import type { Clock } from "../../src/base/clock.ts";
 import { RoundError } from "../../src/base/errors.ts";
 import { Rng } from "../../src/base/rng.ts";
+import {
+  type Structure,
+  decodeStructure,
+  encodeStructure,
+  fullStructure,
+  intersection,
+} from "../../src/base/structure.ts";
+import { bodySparsity } from "../../src/cost/parameters.ts";
 import { decodeAdapterFile, encodeAdapterFile } from "../../src/io/adapter-file.ts";
 import type { LocalTrainer, TrainedUpdate } from "../../src/device/local-trainer.ts";
 import type { TrainPlan } from "../../src/protocol/messages.ts";
+import { narrow } from "../../src/strategies/aggregation/narrow.ts";
 import { HEAD, LAYERS, randomAdapter, randomArray } from "./adapters.ts";
+import { fakeScores, prunedTo, widened } from "./fake-pruning.ts";
+import { must } from "./must.ts";
+import { TOY_SHAPE } from "./toy-shape.ts";
 
 /** What goes wrong in a device: in every round, or in none. */
 export type Misbehaviour =
@@ -39,6 +51,8 @@ export class FakeTrainer implements LocalTrainer {
   isHalted = false;
   /** Set when training was asked for while other training went on. */
   hasOverlapped = false;
+  /** What is left of its model; null before the first pruning. */
+  #structure: Structure | null = null;
   #isBusy = false;
 
   constructor(options: Partial<FakeTrainerOptions> & { deviceId: string; clock: Clock }) {
@@ -73,22 +87,46 @@ export class FakeTrainer implements LocalTrainer {
     signal: AbortSignal,
   ): Promise<TrainedUpdate> {
     const { clock, stepMs, numSamples, misbehaviour, deviceId } = this.#options;
+    const scale = plan.alpha / plan.rank;
+    const given = adapter === null ? null : decodeAdapterFile(adapter, "adapter", scale);
+    const structure = this.#prune(plan, given?.structureText ?? null);
+    const sparsity = bodySparsity(TOY_SHAPE, structure);
     for (let step = 1; step <= plan.steps; step++) {
-      await clock.sleep(stepMs);
+      await clock.sleep(stepMs * (1 - sparsity));
       signal.throwIfAborted();
       if (this.isHalted) await new Promise(() => undefined);
       await onStep(step, 2 / step);
     }
     if (misbehaviour === "fails") throw new RoundError("out of memory");
-    const scale = plan.alpha / plan.rank;
-    const start = adapter === null ? null : decodeAdapterFile(adapter, "adapter", scale);
+    const start = given === null ? null : widened(given, structureOf(given.structureText));
+    const trained = narrow(fakeUpdate(deviceId, plan, start), {
+      pruned: { shape: TOY_SHAPE, structure },
+    });
+    const scores = fakeScores(structure, deviceId);
+    const structureText = encodeStructure(structure, TOY_SHAPE.units);
+    const extras = plan.pruning === null ? {} : { structureText, scores };
+    const update = spoilt(encodeAdapterFile({ ...trained, ...extras }), misbehaviour, plan);
     const lossLast = misbehaviour === "diverges" ? Number.NaN : 2 / plan.steps;
-    const update = spoilt(encodeAdapterFile(fakeUpdate(deviceId, plan, start)), misbehaviour, plan);
-    const sizes = { peakBytes: 1_000_000, residentBytes: 50_000_000 };
-    const pruned = { rank: plan.rank, sparsity: 0, pruningSkipped: false, importance: 0.1 };
-    const losses = { lossFirst: 2, lossLast, heldOutLoss: null };
+    const sizes = { peakBytes: Math.round(1e6 * (1 - sparsity)), residentBytes: 50_000_000 };
+    const pruned = { rank: plan.rank, sparsity, pruningSkipped: false, importance: 0.1 };
+    const losses = { lossFirst: 2, lossLast, heldOutLoss: 1.5 };
     return { update, report: { numSamples, steps: plan.steps, ...losses, ...pruned, ...sizes } };
   }
+
+  /** As a device does it: what is gone stays gone, and what the coordinator's adapter lacks goes too. */
+  #prune({ pruning }: TrainPlan, structureText: string | null): Structure {
+    const { deviceId } = this.#options;
+    const given = structureOf(structureText);
+    if (pruning === null) return fullStructure(TOY_SHAPE.units);
+    const own = pruning.isReversible ? given : intersection(this.#structure ?? given, given);
+    this.#structure = prunedTo(own, pruning.sparsity, deviceId);
+    return this.#structure;
+  }
+}
+
+function structureOf(text: string | null): Structure {
+  const { units } = TOY_SHAPE;
+  return text === null ? fullStructure(units) : decodeStructure(text, units, "adapter");
 }
 
 /** What a device sends: the adapter that it was given, and a step of its own in a direction that only it takes. */
@@ -99,14 +137,22 @@ export function fakeUpdate(
 ): AdapterState {
   const scale = plan.alpha / plan.rank;
   const step = randomAdapter(Rng.fromSeed(`${deviceId}/${plan.seed}`), plan.rank, scale);
-  if (start === null) return step;
+  const first = plan.trainA ? step : sharedA(plan, step);
+  if (start === null || plan.start === "merge") return first;
   const modules = step.modules.map((module) => {
     const before = start.modules.find(({ name }) => name === module.name);
-    return before === undefined
-      ? module
-      : { ...module, a: sum(before.a, module.a), b: sum(before.b, module.b) };
+    if (before === undefined) return module;
+    const a = plan.trainA ? sum(before.a, module.a) : before.a;
+    return { ...module, a, b: sum(before.b, module.b) };
   });
   return { modules, heads: step.heads };
+}
+
+/** Fresh A factors that are nested over ranks and the same on all devices. */
+function sharedA({ seed, rank }: TrainPlan, { modules, heads }: AdapterState): AdapterState {
+  const largest = randomAdapter(Rng.fromSeed(seed), 32);
+  const fresh = narrow(largest, { rank }).modules;
+  return { modules: modules.map((module, i) => ({ ...module, a: must(fresh[i]).a })), heads };
 }
 
 function sum(x: { shape: readonly number[]; data: Float32Array }, y: { data: Float32Array }) {
