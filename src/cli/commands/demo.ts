@@ -1,8 +1,8 @@
 /** `fedspine demo`: the whole system on this machine, with real processes and an unequal fleet. */
 import { existsSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import { Command } from "commander";
+import { BUNDLED_BASE } from "../bundled-base.ts";
 import { CheckpointError, ConfigError, ExitCode } from "../../base/errors.ts";
 import type { RunEvent } from "../../coordinator/run-events.ts";
 import { trainBagOfWords } from "../../data/bag-of-words.ts";
@@ -31,8 +31,6 @@ interface Options {
   kernels: KernelChoice;
   json?: boolean;
 }
-
-const BUNDLED_BASE = fileURLToPath(new URL("../../../../models/base-encoder", import.meta.url));
 
 export function command(): Command {
   return new Command()
