@@ -13,6 +13,6 @@ export const fedAvg: Aggregator = layerWise({
   needsEqualRanks: true,
   defectIn: (update, { rank, scale }) => factorDefect(update, { minRank: rank, rank, scale }),
   mergeLayer: (terms, start, { rank, scale }) => ({
-    module: ownerMean(terms, start, { rank, scale, missing: "zero" }),
+    module: ownerMean(terms, start, { rank, scale, directions: "padded", pruned: "left-out" }),
   }),
 });

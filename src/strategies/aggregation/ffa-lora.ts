@@ -27,7 +27,12 @@ export const ffaLora: Aggregator = layerWise({
   },
   mergeLayer(terms, start, { rank, scale }) {
     // The mean of equal values is that value, so this also joins the parts that devices of the first round have.
-    const module = ownerMean(terms, start, { rank, scale, missing: "absent" });
+    const module = ownerMean(terms, start, {
+      rank,
+      scale,
+      directions: "nested",
+      pruned: "left-out",
+    });
     for (const term of terms) {
       if (isPartOf(term.module, module.a)) continue;
       throw new RoundError(`ffa-lora: ${otherA(term.module).text}`, { device: term.deviceId });

@@ -20,7 +20,9 @@ export const hetLora: Aggregator = layerWise({
     const weighed = hasChanged
       ? terms.map((term, i) => ({ ...term, weight: norms[i] as number }))
       : terms;
-    return { module: ownerMean(weighed, start, { rank, scale, missing: "zero" }) };
+    return {
+      module: ownerMean(weighed, start, { rank, scale, directions: "padded", pruned: "left-out" }),
+    };
   },
 });
 

@@ -21,11 +21,11 @@ export interface MergedLayer {
 
 export interface LayerRule extends Omit<Aggregator, "aggregate"> {
   /** Merges one layer; `terms` are sorted by device, `start` is the layer before the round. */
-  mergeLayer(
+  readonly mergeLayer: (
     terms: readonly Term[],
     start: LoraModule | undefined,
     options: AggregateOptions,
-  ): MergedLayer;
+  ) => MergedLayer;
 }
 
 /** An aggregator that merges every layer by itself, in the order of names. */

@@ -1,6 +1,6 @@
 /**
  * The weighted mean of A and of B, each entry over the devices that have it and as before the round where none has: HeteroFL's
- * rule (Diao et al. 2021) for rows, columns and directions alike.
+ * rule (Diao et al. 2021) for rows, columns and directions alike. R2SP (FedMP, Jiang et al. 2022) differs for entries that some have.
  */
 import type { AdapterState, LoraModule, Owned } from "../../base/adapter.ts";
 import { type HostArray, hostArray } from "../../base/arrays.ts";
@@ -12,31 +12,33 @@ import { type Defect, fullIn, fullOut, rankOf } from "./update-check.ts";
 export interface MeanOptions {
   readonly rank: number;
   readonly scale: number;
-  /**
-   * Directions that a device of a smaller rank lacks: "zero" counts them as zeros where any device has them (zero padding),
-   * "absent" leaves the device out of their mean.
-   */
-  readonly missing: "zero" | "absent";
+  /** Directions that a device of a smaller rank lacks: "padded" with zeros where any device has them, or "nested" and left out of the mean. */
+  readonly directions: "padded" | "nested";
+  /** Entries that pruning took from a device: "left-out" of their mean, or counted "as-before" the round. */
+  readonly pruned: "left-out" | "as-before";
 }
 
 /**
- * One layer's mean factors; weights need not sum to one. Ranks up to the result's are taken. A direction that nobody ever had starts
- * as LoRA does, random in A and zero in B. Throws RoundError when the layer before the round has another rank.
+ * One layer's mean factors from updates of at most the result's rank; weights need not sum to one unless entries count as before. A
+ * direction that nobody ever had starts as LoRA does, random in A and zero in B. Throws RoundError when the layer before the round
+ * has another rank or scale.
  */
 export function ownerMean(
   terms: readonly Term[],
   start: LoraModule | undefined,
-  { rank, scale, missing }: MeanOptions,
+  { rank, scale, directions, pruned }: MeanOptions,
 ): LoraModule {
   const { module } = terms[0] as Term;
-  if (start !== undefined && rankOf(start) !== rank) {
-    throw new RoundError(`${module.name} before the round has another rank`, {
-      expected: String(rank),
-      got: String(rankOf(start)),
+  if (start !== undefined && (rankOf(start) !== rank || start.scale !== scale)) {
+    throw new RoundError(`${module.name} before the round does not fit`, {
+      expected: `rank ${rank} and scale ${scale}`,
+      got: `rank ${rankOf(start)} and scale ${start.scale}`,
     });
   }
   const largest = Math.max(...terms.map((term) => rankOf(term.module)));
-  const directionsOf = (term: Term): number => (missing === "zero" ? largest : rankOf(term.module));
+  const directionsOf = (term: Term): number =>
+    directions === "padded" ? largest : rankOf(term.module);
+  const countsBefore = pruned === "as-before" && start !== undefined;
   const before = start ?? fresh(module, largest, rank);
   const a = meanOver(
     terms.map((term) => ({
@@ -46,6 +48,7 @@ export function ownerMean(
       cols: term.module.cols,
     })),
     before.a,
+    countsBefore,
   );
   const b = meanOver(
     terms.map((term) => ({
@@ -55,6 +58,7 @@ export function ownerMean(
       cols: directionsOf(term),
     })),
     before.b,
+    countsBefore,
   );
   return { name: module.name, a, b, scale };
 }
@@ -67,7 +71,7 @@ interface Part {
   readonly cols: Owned | number | undefined;
 }
 
-function meanOver(parts: readonly Part[], before: HostArray): HostArray {
+function meanOver(parts: readonly Part[], before: HostArray, countsBefore: boolean): HostArray {
   const [, width = 0] = before.shape;
   const sums = new Float64Array(before.data.length);
   const shares = new Float64Array(before.data.length);
@@ -87,7 +91,9 @@ function meanOver(parts: readonly Part[], before: HostArray): HostArray {
   }
   const mean = Float32Array.from(sums, (sum, i) => {
     const share = shares[i] as number;
-    return share === 0 ? (before.data[i] as number) : sum / share;
+    const old = before.data[i] as number;
+    if (countsBefore) return sum + (1 - share) * old;
+    return share === 0 ? old : sum / share;
   });
   return hostArray(before.shape, mean);
 }

@@ -58,5 +58,8 @@ test("fed-avg refuses unequal ranks and other scales, and says what to use", () 
   }
   assert.equal(fedAvg.defectIn?.(good, options), null);
   const previous = randomAdapter(rng, 3);
-  assert.throws(() => fedAvg.aggregate([good], { ...options, previous }), /another rank/);
+  assert.throws(
+    () => fedAvg.aggregate([good], { ...options, previous }),
+    /before the round does not fit/,
+  );
 });

@@ -74,8 +74,9 @@ test("ffa-lora refuses an update whose A was trained, at once or when the device
   const previous = randomAdapter(rng, 3);
   const good = updateOn(previous, rng, "a", 3);
   const bad = updateOn(randomAdapter(rng, 3), rng, "b", 3);
-  assert.equal(ffaLora.defectIn?.(good, { ...options, previous }), null);
-  assert.match(ffaLora.defectIn?.(bad, { ...options, previous })?.text ?? "", /another A/);
+  const defectOf = (update: AdapterUpdate) => ffaLora.defectIn?.(update, { ...options, previous });
+  assert.equal(defectOf(good), null);
+  assert.match(defectOf(bad)?.text ?? "", /another A/);
   assert.throws(() => ffaLora.aggregate([good, bad], { ...options, previous }), /update of b/);
   assert.throws(() => ffaLora.aggregate([good, bad], options), /another A/);
 });
