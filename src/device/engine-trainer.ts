@@ -1,19 +1,33 @@
-/** The local trainer of a real device: LoRA on the tensor engine, over the device's own examples. */
+/** The local trainer of a real device: LoRA on the tensor engine, over the device's own examples, on a model that shrinks. */
+import { basename } from "node:path";
 import { FedspineError } from "../base/errors.ts";
+import type { ModelShape } from "../base/model-shape.ts";
+import { intersection, type Structure } from "../base/structure.ts";
+import { bodySparsity } from "../cost/parameters.ts";
+import type { Sequence } from "../data/batch.ts";
 import type { Example } from "../data/examples.ts";
 import { encodeDataset } from "../data/sequences.ts";
-import type { Sequence } from "../data/batch.ts";
-import { decodeSafetensors } from "../io/safetensors.ts";
-import { encodeSafetensors } from "../io/safetensors-writer.ts";
-import { loadModel } from "../models/load.ts";
-import type { Model } from "../models/model.ts";
-import type { TrainPlan } from "../protocol/messages.ts";
-import { Engine, type EngineOptions } from "../tensor/engine.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import { readModelShape } from "../models/shape.ts";
+import type { PruningPlan, TrainPlan } from "../protocol/messages.ts";
+import type { EngineOptions } from "../tensor/engine.ts";
 import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
-import { AdaptedModel } from "../train/adapted-model.ts";
-import { FINE_TUNE_DEFAULTS, FineTuner } from "../train/fine-tune.ts";
+import { evaluateClassifier } from "../train/evaluate.ts";
 import type { LocalTrainer, TrainedUpdate } from "./local-trainer.ts";
+import { adaptBase } from "./training/adapted-base.ts";
+import { splitHeldOut } from "./training/guard.ts";
+import { runLocalRound } from "./training/local-round.ts";
+import { openRound } from "./training/pruning-step.ts";
+import {
+  decodePruningState,
+  encodePruningState,
+  type PruningState,
+  type PruningStateKey,
+} from "./training/pruning-state.ts";
+import { ResidentBase } from "./training/resident-base.ts";
+import { Scoring } from "./training/scoring.ts";
+import { readStart, type StartingPoint } from "./training/starting-point.ts";
+import { volatileMemory, type TrainerMemory } from "./training/trainer-memory.ts";
+import { encodeUpdate } from "./training/update-file.ts";
 
 export interface EngineTrainerOptions {
   /** This device's own data; it never leaves the process. */
@@ -21,38 +35,49 @@ export interface EngineTrainerOptions {
   /** Makes this device's order of examples differ from the others'. */
   readonly deviceId: string;
   readonly kernels: NonNullable<EngineOptions["kernels"]>;
+  /** Keeps structure and scores across restarts; by default they last as long as this object. */
+  readonly memory?: TrainerMemory;
 }
 
 interface Prepared {
-  readonly engine: Engine;
-  readonly model: Model;
+  readonly run: string;
+  readonly baseName: string;
+  readonly labels: readonly string[];
+  readonly base: ResidentBase;
+  readonly shape: ModelShape;
   readonly tokenizer: Tokenizer;
-  /** The head as it was loaded: where a run starts, also when an earlier one trained it here. */
-  readonly freshHead: readonly { readonly tensor: Tensor; readonly values: Float32Array }[];
+}
+
+/** How a round begins: with which units, and what was found out about them. */
+interface Opening {
+  readonly structure: Structure;
+  readonly heldOutLoss: number | null;
+  readonly pruningSkipped: boolean;
+  /** To be kept when the round is through; null where nothing is pruned. */
+  readonly state: PruningState | null;
 }
 
 export class EngineTrainer implements LocalTrainer {
   readonly #options: EngineTrainerOptions;
+  readonly #memory: TrainerMemory;
   #prepared: Prepared | undefined;
-  #sequences: { maxTokens: number; items: Sequence[] } | undefined;
+  #sequences: { readonly maxTokens: number; readonly items: readonly Sequence[] } | undefined;
 
   constructor(options: EngineTrainerOptions) {
     this.#options = options;
+    this.#memory = options.memory ?? volatileMemory();
   }
 
-  /** Number of examples that this device trains on. */
-  get numSamples(): number {
-    return this.#options.examples.length;
-  }
-
-  prepare(folder: string, labels: readonly string[]): Promise<void> {
-    const engine = Engine.create({ kernels: this.#options.kernels });
-    // The head must start alike on every device, or averaging the first round means nothing.
-    const model = loadModel(engine, folder, { task: "classify", labels, headSeed: 1 });
-    const freshHead = model
-      .headParameters()
-      .map(({ tensor }) => ({ tensor, values: tensor.toHost() }));
-    this.#prepared = { engine, model, tokenizer: loadTokenizer(folder), freshHead };
+  prepare(folder: string, labels: readonly string[], run: string): Promise<void> {
+    const { kernels } = this.#options;
+    this.#prepared = {
+      run,
+      baseName: basename(folder),
+      labels,
+      base: new ResidentBase({ folder, labels, kernels }),
+      shape: readModelShape(folder, labels),
+      tokenizer: loadTokenizer(folder),
+    };
     this.#sequences = undefined;
     return Promise.resolve();
   }
@@ -63,72 +88,117 @@ export class EngineTrainer implements LocalTrainer {
     onStep: (step: number, loss: number) => Promise<void>,
     signal: AbortSignal,
   ): Promise<TrainedUpdate> {
-    const { engine, model, tokenizer, freshHead } = this.#ready();
-    const sequences = this.#encode(plan.maxTokens);
-    for (const { tensor, values } of freshHead) tensor.f32.set(values);
-    const adapted = AdaptedModel.attach(model, {
-      lora: {
-        rank: plan.rank,
-        alpha: plan.alpha,
-        targets: plan.targets,
-        dropout: plan.dropout,
-      },
-      trainHead: plan.trainHead,
-      seed: plan.seed,
-    });
-    const tuner = new FineTuner(model, adapted.parameters(), sequences, {
-      ...FINE_TUNE_DEFAULTS,
-      steps: plan.steps,
-      batchSize: plan.batchSize,
-      peakRate: plan.learningRate,
-      // The coordinator lowers the rate from round to round; within one it stays.
-      schedule: "constant",
-      // Fresh AdamW moments make the first updates of a round full-sized whatever the gradient.
-      warmupSteps: Math.min(WARMUP_STEPS, plan.steps - 1),
-      seed: plan.seed,
-      shuffleSeed: `${plan.seed}/${this.#options.deviceId}`,
-      padId: tokenizer.special.pad ?? 0,
-    });
+    const { shape, base, tokenizer } = this.#ready();
+    const { deviceId } = this.#options;
+    const scale = plan.alpha / plan.rank;
+    const start = readStart(adapter, shape, scale);
+    const data = this.#split(plan);
+    const { structure, heldOutLoss, pruningSkipped, state } = this.#open(plan, start, data);
+    const adapted = adaptBase(base, { plan, shape, start, structure });
     try {
-      if (adapter !== null) adapted.load(decodeSafetensors(adapter, "adapter"), "adapter");
-      const losses: number[] = [];
-      let peakBytes = 0;
-      while (!tuner.isDone) {
-        signal.throwIfAborted();
-        const { loss } = tuner.step();
-        losses.push(loss);
-        const { weights, state, stepPeak } = engine.stats;
-        peakBytes = Math.max(peakBytes, weights + state + stepPeak);
-        await onStep(tuner.stepCount, loss);
+      const { values, ...round } = await runLocalRound({
+        adapted,
+        plan,
+        sequences: data.training,
+        shuffleSeed: `${plan.seed}/${deviceId}`,
+        padId: tokenizer.special.pad ?? 0,
+        scoring:
+          plan.pruning === null || state === null
+            ? null
+            : this.#scoring(adapted.model, plan.pruning, state),
+        onStep,
+        signal,
+      });
+      const modules = adapted.lora.moduleNames();
+      const scores = state?.keeper.knows(structure) === true ? state.keeper.scores() : null;
+      const update = encodeUpdate({ values, modules, scale, shape, structure, scores });
+      if (plan.pruning !== null && state !== null) {
+        this.#memory.save(encodePruningState(state, this.#key(plan.pruning), shape.units));
       }
       return {
-        update: encodeSafetensors(adapted.export()),
+        update,
         report: {
-          numSamples: this.numSamples,
-          steps: tuner.stepCount,
-          lossFirst: losses[0] ?? 0,
-          lossLast: losses.at(-1) ?? 0,
-          heldOutLoss: null,
-          rank: plan.rank,
-          sparsity: 0,
-          pruningSkipped: false,
-          importance: 0,
-          peakBytes,
+          ...round,
+          numSamples: data.training.length,
+          heldOutLoss,
+          sparsity: bodySparsity(shape, structure),
+          pruningSkipped,
           residentBytes: peakResidentBytes(),
         },
       };
     } finally {
-      tuner.dispose();
       adapted.detach();
     }
   }
 
-  #encode(maxTokens: number): Sequence[] {
-    const { model, tokenizer } = this.#ready();
+  /** Prunes to the plan's target, before training: then all steps run on the smaller model and recover what it lost. */
+  #open(plan: TrainPlan, start: StartingPoint, data: Data): Opening {
+    const { pruning } = plan;
+    if (pruning === null) {
+      return { structure: start.structure, heldOutLoss: null, pruningSkipped: false, state: null };
+    }
+    const { shape, base, tokenizer } = this.#ready();
+    const batches = { batchSize: plan.batchSize, padId: tokenizer.special.pad ?? 0 };
+    const before = decodePruningState(this.#memory.load(), this.#key(pruning), shape.units);
+    const { keeper } = before;
+    const own =
+      pruning.isReversible || before.structure === null
+        ? start.structure
+        : intersection(before.structure, start.structure);
+    const adapted = adaptBase(base, { plan, shape, start, structure: own });
+    try {
+      const { model } = adapted;
+      const heldOutLoss =
+        data.heldOut.length === 0 ? null : evaluateClassifier(model, data.heldOut, batches).loss;
+      const shuffleSeed = `${plan.seed}/${this.#options.deviceId}/probe`;
+      const { structure, guard, isSkipped } = openRound({
+        plan: pruning,
+        shape,
+        structure: own,
+        guard: before.guard,
+        heldOutLoss,
+        fleetScores: start.fleetScores,
+        ownScores: () => {
+          if (!keeper.knows(own)) {
+            const scoring = this.#scoring(model, pruning, before);
+            scoring.probe(data.training, { ...batches, shuffleSeed });
+          }
+          return keeper.scores();
+        },
+      });
+      const state = { structure, keeper, guard };
+      return { structure, heldOutLoss, pruningSkipped: isSkipped, state };
+    } finally {
+      adapted.detach();
+    }
+  }
+
+  #scoring(
+    model: ConstructorParameters<typeof Scoring>[0]["model"],
+    plan: PruningPlan,
+    { keeper }: PruningState,
+  ): Scoring {
+    return new Scoring({ model, plan, keeper, deviceId: this.#options.deviceId });
+  }
+
+  #key({ score }: PruningPlan): PruningStateKey {
+    const { run, baseName } = this.#ready();
+    return { run, base: baseName, score };
+  }
+
+  /** Devices that prune hold some examples back; the others train on all they have. */
+  #split({ maxTokens, pruning }: TrainPlan): Data {
+    const items = this.#encode(maxTokens);
+    if (pruning === null) return { training: items, heldOut: [] };
+    return splitHeldOut(items, this.#options.deviceId);
+  }
+
+  #encode(maxTokens: number): readonly Sequence[] {
+    const { shape, tokenizer, labels } = this.#ready();
     if (this.#sequences?.maxTokens !== maxTokens) {
       const { examples } = this.#options;
-      const limit = Math.min(maxTokens, model.architecture.maxPositions);
-      const items = encodeDataset({ examples, labels: model.labels }, tokenizer, limit);
+      const limit = Math.min(maxTokens, shape.maxPositions);
+      const items = encodeDataset({ examples, labels }, tokenizer, limit);
       this.#sequences = { maxTokens, items };
     }
     return this.#sequences.items;
@@ -142,10 +212,9 @@ export class EngineTrainer implements LocalTrainer {
   }
 }
 
+type Data = ReturnType<typeof splitHeldOut<Sequence>>;
+
 /** Most resident memory that this process has had. */
 function peakResidentBytes(): number {
   return process.resourceUsage().maxRSS * 1024;
 }
-
-/** Steps over which a round's rate rises. */
-const WARMUP_STEPS = 2;

@@ -14,8 +14,11 @@ export interface TrainedUpdate {
 }
 
 export interface LocalTrainer {
-  /** Loads the base from a folder that holds its files by name; called again when base or labels change. */
-  prepare(folder: string, labels: readonly string[]): Promise<void>;
+  /**
+   * Makes the base of a folder, which holds its files by name, the one to train on; called again when base, labels or run change.
+   * `run` names the run: what was pruned in another one does not count.
+   */
+  prepare(folder: string, labels: readonly string[], run: string): Promise<void>;
   /**
    * Trains on this device's own examples, from `adapter` (safetensors) or from fresh factors of `plan.seed`. Must await `onStep` after
    * each optimiser step, numbered from 1: that is where the agent takes its turn. Rejects soon after `signal` is aborted.

@@ -96,7 +96,7 @@ export class Workshop {
     const { store, clock, trainer, speed, onProgress } = this.#options;
     const { plan } = task;
     const startMs = clock.nowMs();
-    await this.#prepare(plan.labels);
+    await this.#prepare(plan.labels, task.run);
     const adapter = task.adapter === null ? null : await store.readAll(task.adapter.root);
     const pace = new Pace(clock, speed);
     const timer = new StepTimer(clock);
@@ -123,11 +123,11 @@ export class Workshop {
     return { key, blob, report: { ...report, ...measured } };
   }
 
-  async #prepare(labels: readonly string[]): Promise<void> {
-    const wanted = JSON.stringify([this.#baseFolder, labels]);
+  async #prepare(labels: readonly string[], run: string): Promise<void> {
+    const wanted = JSON.stringify([this.#baseFolder, labels, run]);
     if (wanted === this.#preparedFor) return;
     this.#preparedFor = "";
-    await this.#options.trainer.prepare(this.#baseFolder, labels);
+    await this.#options.trainer.prepare(this.#baseFolder, labels, run);
     this.#preparedFor = wanted;
   }
 

@@ -31,13 +31,11 @@ interface Unit {
  * larger. Equal scores go by layer, kind and id; the result depends on nothing else.
  */
 export function pruneTo(options: PruneOptions): Structure {
-  const { shape, structure, sparsity, minFfnShare } = options;
-  const sizes = { heads: unitParameters(shape, "heads"), ffn: unitParameters(shape, "ffn") };
+  const { shape, structure, minFfnShare } = options;
+  if (!isDue(options)) return structure;
+  const sizes = unitSizes(shape);
   const half = Math.min(sizes.heads, sizes.ffn) / 2;
-  const whole = bodyParameters(shape, fullStructure(shape.units));
-  let excess = bodyParameters(shape, structure) - (1 - sparsity) * whole;
-  if (excess < half) return structure;
-
+  let excess = excessOf(options);
   const floors = { heads: 1, ffn: Math.max(1, Math.ceil(minFfnShare * shape.units.ffn)) };
   const left = structure.layers.map(({ heads, ffn }) => ({
     heads: new Set(heads),
@@ -60,6 +58,26 @@ export function pruneTo(options: PruneOptions): Structure {
       ffn: layer.ffn.filter((id) => left[i]?.ffn.has(id)),
     })),
   };
+}
+
+/** Whether a structure has so many parameters too many that a unit more or less would bring it closer to the target. */
+export function isDue(options: Pick<PruneOptions, "shape" | "structure" | "sparsity">): boolean {
+  const sizes = unitSizes(options.shape);
+  return excessOf(options) >= Math.min(sizes.heads, sizes.ffn) / 2;
+}
+
+/** Parameters that are still to go. */
+function excessOf({
+  shape,
+  structure,
+  sparsity,
+}: Pick<PruneOptions, "shape" | "structure" | "sparsity">): number {
+  const whole = bodyParameters(shape, fullStructure(shape.units));
+  return bodyParameters(shape, structure) - (1 - sparsity) * whole;
+}
+
+function unitSizes(shape: ModelShape): Readonly<Record<UnitKind, number>> {
+  return { heads: unitParameters(shape, "heads"), ffn: unitParameters(shape, "ffn") };
 }
 
 /** All units that are left, the least worth their parameters first. */

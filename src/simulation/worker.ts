@@ -12,7 +12,7 @@ async function train({ device, plan, adapter }: TrainJob): Promise<TrainResult> 
   const { baseFolder, labels, kernels, parts } = setup;
   const examples = parts[device.index] ?? [];
   const trainer = new EngineTrainer({ examples, deviceId: device.id, kernels });
-  await trainer.prepare(baseFolder, labels);
+  await trainer.prepare(baseFolder, labels, "simulation");
   const losses: number[] = [];
   const onStep = (_: number, loss: number): Promise<void> => {
     losses.push(loss);

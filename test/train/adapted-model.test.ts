@@ -120,7 +120,7 @@ test("fresh A factors are nested: a smaller rank has the first rows, a pruned mo
   const { shape } = whole.model;
   const layer = { heads: [shape.units.heads - 1], ffn: [0, 3, 5] };
   const structure = { layers: Array.from({ length: shape.units.layers }, () => layer) };
-  const expected = cutAdapter(whole.lora.export(), shape, structure);
+  const expected = cutAdapter(whole.lora.export(), shape, structure, "a test");
   for (const [name, { shape: sides, data }] of attach(2, structure).lora.export()) {
     if (!name.endsWith("lora_A.weight")) continue;
     const [, cols = 0] = sides;

@@ -1,6 +1,7 @@
 /** `fedspine device`: run a device agent in the foreground. */
 import { randomBytes } from "node:crypto";
 import { cpus, totalmem } from "node:os";
+import { join } from "node:path";
 import { Command } from "commander";
 import { systemClock } from "../../base/clock.ts";
 import { Rng } from "../../base/rng.ts";
@@ -9,6 +10,7 @@ import type { AgentEvent } from "../../device/agent.ts";
 import { parseDeviceConfig } from "../../device/config.ts";
 import { EngineTrainer } from "../../device/engine-trainer.ts";
 import { runDevice } from "../../device/run-device.ts";
+import { fileMemory } from "../../device/training/trainer-memory.ts";
 import { brokerAccess } from "../broker-access.ts";
 import { readConfigFile } from "../config-file.ts";
 import { processLog } from "../process-log.ts";
@@ -44,7 +46,13 @@ async function run(options: Options): Promise<void> {
     factory: brokerAccess(config.broker, rng.fork("transport"), (text) => log.warn(text)),
     clock: systemClock,
     rng,
-    createTrainer: (deviceId) => new EngineTrainer({ examples, deviceId, kernels: config.kernels }),
+    createTrainer: (deviceId) =>
+      new EngineTrainer({
+        examples,
+        deviceId,
+        kernels: config.kernels,
+        memory: fileMemory(join(config.stateFolder, "pruning.safetensors")),
+      }),
     machine: { cores: cpus().length, memoryBytes: totalmem() },
     onEvent: (event) => report(log, event),
     signal: stop.signal,
