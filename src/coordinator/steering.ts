@@ -1,12 +1,9 @@
 /** Decides for every round which devices can take part and what each of them gets, and lets the controller learn from the outcome. */
 import { Rng } from "../base/rng.ts";
 import type { ModelShape } from "../base/model-shape.ts";
-import { type Structure, fullStructure } from "../base/structure.ts";
-import { type Cost, costOf } from "../cost/approximate.ts";
-import { bodySparsity } from "../cost/parameters.ts";
+import { fullStructure } from "../base/structure.ts";
 import type {
   Choice,
-  ChoiceCost,
   Controller,
   DeviceView,
   Outcome,
@@ -14,9 +11,9 @@ import type {
 } from "../strategies/controllers/controller.ts";
 import { corridor } from "../strategies/pruning-schedule.ts";
 import type { CoordinatorConfig } from "./config.ts";
+import type { DeviceLimits } from "./device-limits.ts";
 import type { Cut } from "./downlink.ts";
 import type { FleetKnowledge } from "./fleet-knowledge.ts";
-import type { Profile } from "./roster.ts";
 import { type ReceivedUpdate, completionMs } from "./round-results.ts";
 import type { RunEvent } from "./run-events.ts";
 import type { FleetRecord } from "./run-folder.ts";
@@ -29,7 +26,7 @@ export interface SteeringOptions {
   readonly shape: ModelShape;
   readonly controller: Controller;
   readonly knowledge: FleetKnowledge;
-  readonly profileOf: (device: string) => Profile | undefined;
+  readonly limits: DeviceLimits;
   readonly tell: (event: RunEvent) => void;
 }
 
@@ -45,28 +42,22 @@ export interface Decisions {
   readonly events: readonly RunEvent[];
 }
 
-/** What a device may be given, or what keeps it out. */
-type Limits =
-  | { readonly kind: "fits"; readonly view: DeviceView; readonly reference: number }
-  | { readonly kind: "too-small"; readonly neededBytes: number; readonly availableBytes: number };
-
 export class Steering {
   readonly #options: SteeringOptions;
-  readonly #ranks: readonly number[];
-  readonly #costs = new Map<string, ChoiceCost>();
+  readonly #limits: DeviceLimits;
   readonly #decisions = new Map<string, Decision>();
   readonly #excluded = new Set<string>();
   #round = 0;
 
   constructor(options: SteeringOptions) {
     this.#options = options;
-    this.#ranks = ranksOf(options.config);
+    this.#limits = options.limits;
   }
 
   /** Those of the devices that have room for some model; tells when a device begins to be left out. */
   feasible(devices: readonly string[], round: number): string[] {
     return devices.filter((device) => {
-      const limits = this.#limitsOf(device, round);
+      const limits = this.#limits.of(device, round);
       if (limits.kind === "fits") {
         this.#excluded.delete(device);
         return true;
@@ -92,7 +83,7 @@ export class Steering {
     const { controller, config } = this.#options;
     const limits = devices
       .filter((device) => !this.#decisions.has(device))
-      .map((device) => this.#limitsOf(device, round))
+      .map((device) => this.#limits.of(device, round))
       .filter((each) => each.kind === "fits");
     const events: RunEvent[] = [];
     if (limits.length > 0) {
@@ -113,7 +104,7 @@ export class Steering {
   choiceOf(device: string): Choice {
     const decision = this.#decisions.get(device);
     if (decision !== undefined) return decision.choice;
-    return { sparsity: this.#reachedOf(device), rank: this.#ranks[0] ?? 1 };
+    return { sparsity: this.#limits.reachedOf(device), rank: ranksOf(this.#options.config)[0] ?? 1 };
   }
 
   /** What the update of a device has to be like in this round. */
@@ -170,18 +161,18 @@ export class Steering {
     { choice, reached }: Decision,
     update: ReceivedUpdate | undefined,
   ): Outcome {
-    if (update === undefined) return { device, choice, cost: this.#costOf(choice), result: null };
+    if (update === undefined) return { device, choice, cost: this.#limits.costOf(choice), result: null };
     const { report, uploadMs, structure, sparsity, rank } = update;
     return {
       device,
       choice,
-      cost: this.#estimate(structure, rank),
+      cost: this.#limits.estimate(structure, rank),
       result: { ...report, uploadMs, completionMs: completionMs(update), sparsityBefore: reached, sparsity },
     };
   }
 
   #decided(round: number, view: DeviceView, reference: number, choice: Choice): RunEvent {
-    const { gflopsPerStep, memoryBytes } = this.#costOf(choice);
+    const { gflopsPerStep, memoryBytes } = this.#limits.costOf(choice);
     return {
       kind: "controller-decided",
       round,
@@ -198,67 +189,6 @@ export class Steering {
     };
   }
 
-  #limitsOf(device: string, round: number): Limits {
-    const { profileOf, config } = this.#options;
-    const { type = "", cores = 1, memoryBytes = 0 } = profileOf(device) ?? {};
-    const availableBytes = Math.max(0, memoryBytes - config.memoryReserveBytes);
-    const fits = (sparsity: number, rank: number): boolean =>
-      this.#costOf({ sparsity, rank }).memoryBytes <= availableBytes;
-    const { min, max, reference } = this.#corridorOf(device, round);
-    const ranks = this.#ranksFor(device);
-    const [smallest = 1] = ranks;
-    const least = leastOf(min, this.#mostSparsity(), (sparsity) => fits(sparsity, smallest));
-    if (least === null) {
-      const mostPruned = { sparsity: Math.max(min, this.#mostSparsity()), rank: smallest };
-      const neededBytes = this.#costOf(mostPruned).memoryBytes;
-      return { kind: "too-small", neededBytes, availableBytes };
-    }
-    const view: DeviceView = {
-      id: device,
-      type,
-      cores,
-      sparsity: this.#reachedOf(device),
-      minSparsity: least,
-      // Memory is a hard limit, the schedule is not.
-      maxSparsity: Math.max(least, max),
-      ranks: ranks.filter((rank) => fits(least, rank)),
-      cost: (choice) => this.#costOf(choice),
-    };
-    return { kind: "fits", view, reference };
-  }
-
-  #corridorOf(device: string, round: number): { min: number; max: number; reference: number } {
-    const { pruning, rounds } = this.#options.config;
-    if (pruning === null) return { min: 0, max: 0, reference: 0 };
-    // Who may take units back is bound by the ramp alone, not by what is gone already.
-    return pruning.isReversible
-      ? corridor({ ...pruning, maxStep: 1 }, round, rounds, 0)
-      : corridor(pruning, round, rounds, this.#reachedOf(device));
-  }
-
-  #reachedOf(device: string): number {
-    return this.#options.knowledge.modelOf(device)?.sparsity ?? 0;
-  }
-
-  /** Self-pruning is one-way: a device that has lowered its rank is never asked for more. */
-  #ranksFor(device: string): readonly number[] {
-    const { knowledge, config } = this.#options;
-    const last = knowledge.modelOf(device)?.rank;
-    if (config.selfPruning === null || last === undefined) return this.#ranks;
-    const lower = this.#ranks.filter((rank) => rank < last);
-    return [...lower, last];
-  }
-
-  /** The sparsity that the floors of pruning leave room for. */
-  #mostSparsity(): number {
-    const { shape, config } = this.#options;
-    if (config.pruning === null) return 0;
-    const { units } = shape;
-    const numChannels = Math.max(1, Math.ceil(config.pruning.minFfnShare * units.ffn));
-    const { layers } = fullStructure({ layers: units.layers, heads: 1, ffn: numChannels });
-    return bodySparsity(shape, { layers });
-  }
-
   #cheapest({ minSparsity, ranks }: DeviceView): Choice {
     return { sparsity: minSparsity, rank: ranks[0] ?? 1 };
   }
@@ -269,47 +199,4 @@ export class Steering {
     const finalSparsity = pruning?.final ?? 0;
     return { round, rounds, steps: plan.steps, referenceSparsity, finalSparsity };
   }
-
-  /** The same for all devices, so that it is counted once for a choice. */
-  #costOf({ sparsity, rank }: Choice): ChoiceCost {
-    const steps = Math.round(sparsity * COST_GRID);
-    const key = `${steps}/${rank}`;
-    const known = this.#costs.get(key);
-    if (known !== undefined) return known;
-    const cost = this.#estimate({ sparsity: steps / COST_GRID }, rank);
-    this.#costs.set(key, cost);
-    return cost;
-  }
-
-  #estimate(structure: Structure | { readonly sparsity: number }, rank: number): Cost {
-    const { config, shape } = this.#options;
-    const { targets, batchSize, maxTokens, trainHead, dropout } = config.plan;
-    return costOf(shape, {
-      structure,
-      rank,
-      targets,
-      batchSize,
-      numTokens: Math.min(maxTokens, shape.maxPositions),
-      trainHead,
-      dropout,
-      scoresUnits: config.pruning !== null,
-      sendsMeanScores: (config.pruning?.blend ?? 0) > 0,
-    });
-  }
-}
-
-/** Costs are counted for sparsities that are multiples of this part. */
-const COST_GRID = 500;
-
-/** The lowest sparsity from `from` up to `most` at which it fits, to a grid step; null when there is none. */
-function leastOf(from: number, most: number, fits: (sparsity: number) => boolean): number | null {
-  if (fits(from)) return from;
-  if (most <= from || !fits(most)) return null;
-  let [low, high] = [from, most];
-  while (high - low > 1 / COST_GRID) {
-    const middle = (low + high) / 2;
-    if (fits(middle)) high = middle;
-    else low = middle;
-  }
-  return high;
 }

@@ -61,6 +61,7 @@ export class FakeTrainer implements LocalTrainer {
 
   prepare(folder: string): Promise<void> {
     this.prepared.push(folder);
+    this.#structure = null;
     return Promise.resolve();
   }
 

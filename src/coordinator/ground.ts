@@ -1,0 +1,127 @@
+/** What a run stands on before it begins: its folder, its base in the blob store, and all that an earlier process has saved. */
+import { ConfigError, ProtocolError } from "../base/errors.ts";
+import { newMessageId } from "../protocol/envelope.ts";
+import { MessageStamp } from "../protocol/message-stamp.ts";
+import type { Controller } from "../strategies/controllers/controller.ts";
+import type { BlobStore } from "../transfer/blob-store.ts";
+import { DiskBlobStore } from "../transfer/disk-blob-store.ts";
+import { type BaseFile, storeBaseFiles } from "./base-files.ts";
+import type { CoordinatorConfig } from "./config.ts";
+import type { CoordinatorDeps } from "./coordinator-deps.ts";
+import { Downlink } from "./downlink.ts";
+import { FleetKnowledge } from "./fleet-knowledge.ts";
+import { GlobalModel } from "./global-model.ts";
+import { planOf, scaleOf } from "./plan.ts";
+import type { RunEvent } from "./run-events.ts";
+import { RunFolder, expectSameModel } from "./run-folder.ts";
+import { aggregatorOf, controllerOf, ranksOf, serverRankOf } from "./strategy-config.ts";
+import { type HeadShapes, UpdateLayout } from "./update-layout.ts";
+
+/** What a run stands on: its folder, its base in the blob store, and the adapter to go on from. */
+export interface Ground {
+  readonly identity: { readonly run: string; readonly epoch: number };
+  readonly folder: RunFolder;
+  readonly store: BlobStore;
+  readonly baseFiles: readonly BaseFile[];
+  readonly baseRoots: ReadonlySet<string>;
+  readonly model: GlobalModel;
+  readonly downlink: Downlink;
+  readonly layout: UpdateLayout;
+  readonly knowledge: FleetKnowledge;
+  readonly controller: Controller;
+  readonly resumedRound: number | null;
+  readonly tell: (event: RunEvent) => void;
+}
+
+/** Throws ConfigError for settings that do not fit the folder, the base or the checkpoint. */
+export async function prepare(config: CoordinatorConfig, deps: CoordinatorDeps): Promise<Ground> {
+  const { clock, evaluate, onEvent } = deps;
+  const folder = new RunFolder(config.runFolder);
+  const identity = nextIdentity(folder, deps);
+  const store = deps.store ?? (await DiskBlobStore.at(folder.blobFolder));
+  const baseFiles = await storeBaseFiles(config.base, store);
+  expectTaskFits(config, identity.run, baseFiles, deps);
+  const base = Object.fromEntries(baseFiles.map(({ name, root }) => [name, root]));
+  const checkpoint = folder.load();
+  if (checkpoint !== undefined) expectSameModel(checkpoint, config, base);
+  const tell = (event: RunEvent): void => {
+    if (deps.log === undefined) folder.log(clock.nowMs(), event);
+    else deps.log(clock.nowMs(), event);
+    onEvent(event);
+  };
+  const aggregator = aggregatorOf(config);
+  const { shape } = deps;
+  const scale = scaleOf(config);
+  const { targets, trainHead } = config.plan;
+  const heads: HeadShapes = trainHead ? deps.heads : new Map();
+  const layout = new UpdateLayout({ shape, targets, heads, scale });
+  const downlink = new Downlink(store, shape, checkpoint?.adapter ?? null);
+  const rank = serverRankOf(config);
+  const model = new GlobalModel({
+    ...{ clock, folder, downlink, aggregator, rank, scale, base, checkpoint, evaluate, tell },
+  });
+  const saved = checkpoint?.fleet;
+  const knowledge = new FleetKnowledge(shape, saved?.devices ?? {}, saved?.meanScores ?? new Map());
+  const controller = controllerOf(config);
+  if (saved !== undefined) controller.restore(saved.controller.state);
+  const baseRoots = new Set(Object.values(base));
+  const resumedRound = checkpoint?.round ?? null;
+  return {
+    ...{ identity, folder, store, baseFiles, baseRoots, model, downlink, layout, knowledge },
+    ...{ controller, resumedRound, tell },
+  };
+}
+
+/** The run's name, kept across restarts, and an incarnation above every earlier one. */
+function nextIdentity(
+  folder: RunFolder,
+  { clock, rng, resume }: CoordinatorDeps,
+): { run: string; epoch: number } {
+  const before = folder.identity();
+  if (before !== undefined && !resume) {
+    throw new ConfigError(`${folder.path} holds a run already`, {
+      hint: "resume it, or choose another run folder",
+    });
+  }
+  if (before === undefined && resume) {
+    throw new ConfigError(`${folder.path} holds no run to resume`);
+  }
+  // Seconds of the wall clock, so that runs in different folders are in order too.
+  const nowSeconds = Math.floor(clock.nowMs() / 1000);
+  const run = before?.run ?? newMessageId(clock.nowMs(), rng.fork("run"));
+  return { run, epoch: Math.max(nowSeconds, (before?.epoch ?? 0) + 1) };
+}
+
+/** Many labels or files can outgrow a control message: that has to show before the run, not in its first round. */
+function expectTaskFits(
+  config: CoordinatorConfig,
+  run: string,
+  files: BaseFile[],
+  { clock, rng }: CoordinatorDeps,
+): void {
+  const adapter = files[0] ?? null;
+  const task = {
+    kind: "train" as const,
+    run,
+    round: 1,
+    attempt: 1,
+    base: { files },
+    adapter,
+    deadlineMs: config.roundTimeoutMs,
+  };
+  const choice = { sparsity: config.pruning?.final ?? 0, rank: ranksOf(config).at(-1) ?? 1 };
+  const wanted = { ...task, plan: planOf(config, 1, choice) };
+  const address = { device: "d".repeat(64), epoch: 2 ** 32 - 1, round: config.rounds };
+  try {
+    new MessageStamp(clock, rng).encode(
+      { kind: "state", wanted, heartbeatMs: config.heartbeatMs },
+      address,
+    );
+  } catch (cause) {
+    if (!(cause instanceof ProtocolError)) throw cause;
+    throw new ConfigError("the task of a round does not fit into one message", {
+      cause,
+      hint: "fewer or shorter labels, or fewer files in the folder of the base model",
+    });
+  }
+}
