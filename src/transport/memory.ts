@@ -3,6 +3,7 @@ import type { Clock } from "../base/clock.ts";
 import { TransportError } from "../base/errors.ts";
 import type { Rng } from "../base/rng.ts";
 import { DelayLine } from "./delay-line.ts";
+import { FilterIndex } from "./filter-index.ts";
 import { MemoryTransport } from "./memory-transport.ts";
 import type { FaultListener } from "./subscriptions.ts";
 import { filterMatches } from "./topic-filter.ts";
@@ -46,6 +47,8 @@ interface Message {
 
 /** What the broker remembers about one client id. */
 interface Session {
+  /** Of creation: messages are delivered in it. */
+  readonly order: number;
   readonly clean: boolean;
   readonly filters: Set<string>;
   readonly queue: Message[];
@@ -72,6 +75,8 @@ export class MemoryBroker implements TransportFactory {
   readonly #wires: DelayLine;
   readonly #sessions = new Map<string, Session>();
   readonly #retained = new Map<string, Message>();
+  readonly #subscribers = new FilterIndex<Session>();
+  #numSessions = 0;
   #running = true;
 
   constructor({ clock, rng, faults, reconnectAfterMs = 1000, onFault }: MemoryBrokerOptions) {
@@ -107,6 +112,7 @@ export class MemoryBroker implements TransportFactory {
     this.#wires.clear();
     const links = [...this.#sessions.values()].flatMap(({ link }) => link ?? []);
     this.#sessions.clear();
+    this.#subscribers.clear();
     for (const link of links) this.#awaitReturn(link);
   }
 
@@ -119,7 +125,9 @@ export class MemoryBroker implements TransportFactory {
     const previous = this.#sessions.get(options.clientId);
     if (previous?.link !== undefined) this.#drop(previous, true);
     const resumed = options.clean || previous?.clean !== false ? undefined : previous;
+    if (previous !== undefined && resumed === undefined) this.#forget(previous);
     const session: Session = resumed ?? {
+      order: this.#numSessions++,
       clean: options.clean,
       filters: new Set(),
       queue: [],
@@ -142,20 +150,17 @@ export class MemoryBroker implements TransportFactory {
   }
 
   publish(topic: string, payload: Uint8Array, { qos, retain }: PublishOptions): void {
-    const message: Message = { topic, payload: payload.slice(), qos };
+    const message: Message = { topic, payload, qos };
     if (retain && payload.byteLength === 0) this.#retained.delete(topic);
-    else if (retain) this.#retained.set(topic, message);
-    for (const session of this.#sessions.values()) {
-      if ([...session.filters].some((filter) => filterMatches(filter, topic))) {
-        this.#send(session, message);
-      }
-    }
+    else if (retain) this.#retained.set(topic, { ...message, payload: payload.slice() });
+    for (const session of this.#subscribers.matching(topic)) this.#send(session, message);
   }
 
   subscribe(link: MemoryTransport, filter: string): void {
     const session = this.#sessions.get(link.clientId);
     if (session?.link !== link) return;
     session.filters.add(filter);
+    this.#subscribers.add(filter, session);
     for (const message of this.#retained.values()) {
       if (filterMatches(filter, message.topic)) this.#send(session, message);
     }
@@ -163,17 +168,24 @@ export class MemoryBroker implements TransportFactory {
 
   unsubscribe(link: MemoryTransport, filter: string): void {
     const session = this.#sessions.get(link.clientId);
-    if (session?.link === link) session.filters.delete(filter);
+    if (session?.link !== link) return;
+    session.filters.delete(filter);
+    this.#subscribers.remove(filter, session);
   }
 
   #drop(session: Session, unexpected: boolean): void {
     const { link, options } = session;
     session.link = undefined;
-    if (session.clean) this.#sessions.delete(options.clientId);
+    if (session.clean) this.#forget(session);
     if (!unexpected || link === undefined) return;
     this.#awaitReturn(link);
     const { will } = options;
     if (will !== undefined) this.publish(will.topic, will.payload, will);
+  }
+
+  #forget(session: Session): void {
+    for (const filter of session.filters) this.#subscribers.remove(filter, session);
+    this.#sessions.delete(session.options.clientId);
   }
 
   #awaitReturn(link: MemoryTransport): void {
@@ -186,11 +198,14 @@ export class MemoryBroker implements TransportFactory {
     this.#clock.after(this.#reconnectAfterMs, retry);
   }
 
-  #send(session: Session, message: Message): void {
+  /** Takes a copy of the payload: the publisher may use its own again. */
+  #send(session: Session, { topic, payload: given, qos }: Message): void {
     const { link } = session;
     if (link === undefined) {
-      const kept = message.qos === 1 && !session.clean;
-      if (kept && session.queue.length < MAX_QUEUED_MESSAGES) session.queue.push(message);
+      const kept = qos === 1 && !session.clean;
+      if (kept && session.queue.length < MAX_QUEUED_MESSAGES) {
+        session.queue.push({ topic, payload: given.slice(), qos });
+      }
       return;
     }
     const { faults } = this;
@@ -200,14 +215,14 @@ export class MemoryBroker implements TransportFactory {
       let dueMs = Math.max(session.lastDueMs, this.#clock.nowMs() + faults.latencyMs);
       if (this.#happens(faults.reorderRate)) dueMs += faults.reorderMs;
       else session.lastDueMs = dueMs;
-      const payload = message.payload.slice();
+      const payload = given.slice();
       if (payload.byteLength > 0 && this.#happens(faults.corruptRate)) {
         const place = this.#rng.int(payload.byteLength);
         payload[place] = (payload[place] ?? 0) ^ (1 + this.#rng.int(255));
       }
       this.#wires.push(dueMs, () => {
-        if (session.link === link) link.deliver(message.topic, payload);
-        else if (message.qos === 1) this.#send(session, message);
+        if (session.link === link) link.deliver(topic, payload);
+        else if (qos === 1) this.#send(session, { topic, payload, qos });
       });
     }
   }
