@@ -7,11 +7,11 @@ import type { Evaluation, Score } from "../coordinator/run-events.ts";
 import { encodeAdapterFile } from "../io/adapter-file.ts";
 import { narrow } from "../strategies/aggregation/narrow.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
-import type { WorkerPool } from "./worker-pool.ts";
+import type { JobRunner } from "./worker-pool.ts";
 
 export interface FleetScoresOptions {
   readonly clock: VirtualClock;
-  readonly pool: WorkerPool;
+  readonly pool: JobRunner;
   readonly shape: ModelShape;
   readonly maxTokens: number;
 }

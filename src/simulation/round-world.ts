@@ -15,14 +15,14 @@ import { BlobPool } from "./shared-blobs.ts";
 import { SimulatedDevice } from "./simulated-device.ts";
 import { newDeviceState, type DeviceState } from "./simulation-state.ts";
 import { VirtualClock } from "./virtual-clock.ts";
-import type { WorkerPool } from "./worker-pool.ts";
+import type { JobRunner } from "./worker-pool.ts";
 
 /** What all rounds share. */
 export interface WorldParts {
   readonly seed: number;
   readonly config: CoordinatorConfig;
   readonly machines: readonly SimulatedMachine[];
-  readonly pool: WorkerPool;
+  readonly pool: JobRunner;
   readonly pricing: Pricing;
   readonly shape: ModelShape;
   readonly heads: HeadShapes;

@@ -13,12 +13,12 @@ import type { RoundConditions, SimulatedMachine } from "./profiles.ts";
 import type { InstalledBase } from "./installed-base.ts";
 import { SimulatedTrainer } from "./simulated-trainer.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
-import type { WorkerPool } from "./worker-pool.ts";
+import type { JobRunner } from "./worker-pool.ts";
 
 export interface SimulatedDeviceParts {
   readonly clock: VirtualClock;
   readonly broker: MemoryBroker;
-  readonly pool: WorkerPool;
+  readonly pool: JobRunner;
   readonly pricing: Pricing;
   readonly machine: SimulatedMachine;
   readonly conditions: RoundConditions;

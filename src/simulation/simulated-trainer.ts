@@ -6,11 +6,11 @@ import type { Pricing } from "./pricing.ts";
 import type { RoundConditions, SimulatedMachine } from "./profiles.ts";
 import type { TrainResult } from "./trainer-jobs.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
-import type { WorkerPool } from "./worker-pool.ts";
+import type { JobRunner } from "./worker-pool.ts";
 
 export interface SimulatedTrainerOptions {
   readonly clock: VirtualClock;
-  readonly pool: WorkerPool;
+  readonly pool: JobRunner;
   readonly pricing: Pricing;
   readonly machine: SimulatedMachine;
   readonly conditions: RoundConditions;

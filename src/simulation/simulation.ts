@@ -17,7 +17,8 @@ import { simulationData, type SimulationData } from "./simulation-data.ts";
 import { SimulationLog } from "./simulation-log.ts";
 import { loadState, newDeviceState, newState, saveState } from "./simulation-state.ts";
 import { addCounts, addTotals, summarize, type SimulationSummary } from "./simulation-summary.ts";
-import { WorkerPool } from "./worker-pool.ts";
+import type { WorkerSetup } from "./trainer-jobs.ts";
+import { type JobRunner, WorkerPool } from "./worker-pool.ts";
 
 export interface SimulationDeps {
   /** Folder of the base model. */
@@ -26,6 +27,8 @@ export interface SimulationDeps {
   /** Where config, events, state, checkpoint and summary go. */
   readonly outFolder: string;
   readonly numWorkers: number;
+  /** Does the jobs instead of worker threads. */
+  readonly createRunner?: (setup: WorkerSetup) => JobRunner;
   /** Go on with the simulation in the folder; false asks for a folder without one. */
   readonly resume: boolean;
   readonly onEvent: (event: RunEvent) => void;
@@ -63,7 +66,8 @@ export async function runSimulation(
   const log = new SimulationLog(join(outFolder, "events.jsonl"), state.log, deps.onEvent);
   const { kernels } = settings;
   const { labels, parts, test } = data;
-  const pool = new WorkerPool({ baseFolder: base, labels, kernels, parts, test }, numWorkers);
+  const setup: WorkerSetup = { baseFolder: base, labels, kernels, parts, test };
+  const pool = deps.createRunner?.(setup) ?? new WorkerPool(setup, numWorkers);
   const heads = readHeadShapes(base, labels);
   const { every: scoreEvery } = settings.evaluation;
   const fixed = { seed, config, machines, shape, heads, scoreEvery };

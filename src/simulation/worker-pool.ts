@@ -3,13 +3,24 @@ import { Worker } from "node:worker_threads";
 import { FedspineError, RoundError } from "../base/errors.ts";
 import type { Job, JobAnswer, JobMessage, ResultOf, WorkerSetup } from "./trainer-jobs.ts";
 
+/** Who does the jobs of a simulation. */
+export interface JobRunner {
+  /**
+   * Rejects with RoundError when the job fails, and with the signal's reason when it is aborted: a job that has not begun
+   * is dropped then, the result of another is thrown away.
+   */
+  run<J extends Job>(job: J, signal?: AbortSignal): Promise<ResultOf<J>>;
+  /** Ends for good; what is under way is rejected. */
+  close(): Promise<void>;
+}
+
 interface Pending {
   readonly message: JobMessage;
   readonly resolve: (result: never) => void;
   readonly reject: (error: Error) => void;
 }
 
-export class WorkerPool {
+export class WorkerPool implements JobRunner {
   readonly #workers: Worker[];
   readonly #idle: Worker[];
   readonly #waiting: Pending[] = [];
@@ -32,10 +43,6 @@ export class WorkerPool {
     }
   }
 
-  /**
-   * Rejects with RoundError when the job fails, and with the signal's reason when it is aborted: a job that has not begun
-   * is dropped then, the result of another is thrown away.
-   */
   run<J extends Job>(job: J, signal?: AbortSignal): Promise<ResultOf<J>> {
     return new Promise((resolve, reject) => {
       if (this.#failure !== null) return reject(this.#failure);
@@ -49,7 +56,6 @@ export class WorkerPool {
     });
   }
 
-  /** Ends the threads; what is under way is rejected. */
   async close(): Promise<void> {
     this.#fail(new FedspineError("the workers are closed"));
     await Promise.all(this.#workers.map((worker) => worker.terminate()));
