@@ -59,6 +59,10 @@ const commands: Readonly<Record<string, CommandEntry>> = {
     summary: "run a device agent",
     load: () => import("./commands/device.ts"),
   },
+  why: {
+    summary: "explain what a device was given in each round of a run",
+    load: () => import("./commands/why.ts"),
+  },
   report: {
     summary: "turn the folder of a run into one HTML page",
     load: () => import("./commands/report.ts"),

@@ -22,6 +22,7 @@ const commands: Readonly<Record<string, string>> = {
   broker: "--ws-port",
   coordinator: "--test",
   device: "--log-json",
+  why: "<device>",
   report: "<folder>",
   doctor: "--json",
 };

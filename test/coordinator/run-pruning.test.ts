@@ -3,7 +3,9 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { DataError } from "../../src/base/errors.ts";
 import type { CoordinatorConfigInput } from "../../src/coordinator/config.ts";
+import { deviceHistory } from "../../src/coordinator/device-history.ts";
 import type { RunEvent } from "../../src/coordinator/run-events.ts";
 import { aggregators } from "../../src/strategies/aggregation/index.ts";
 import { controllers } from "../../src/strategies/controllers/index.ts";
@@ -175,4 +177,19 @@ test("after a round the adapter is scored on pruned models, in the last round on
   assert.deepEqual(scored[0], [], "nobody is pruned before the first round");
   for (const devices of scored.slice(2, -1)) assert.equal(devices.length, 2);
   assert.deepEqual(scored.at(-1)?.toSorted(), DEVICES);
+});
+
+test("the run folder explains every choice of a device, and says so when it does not know the device", async (t) => {
+  const { fleet } = await wholeRun(t, { controller: { kind: "s-ucb" } });
+  const { rounds, excluded, controller, explanation } = deviceHistory(fleet.runFolder, "b");
+  assert.deepEqual([controller, excluded], ["s-ucb", null]);
+  assert.deepEqual(rounds.map(({ round }) => round), [1, 2, 3, 4, 5]);
+  for (const { decided, received } of rounds) {
+    assert.equal(must(received).rank, decided.rank);
+    assert.match(decided.reason, /sparsity/);
+  }
+  assert.match(must(explanation).summary, /round 5/);
+  assert.ok(must(explanation).tables.length >= 2);
+  assert.throws(() => deviceHistory(fleet.runFolder, "nobody"), /expected a, b, c/);
+  assert.throws(() => deviceHistory(join(fleet.folder, "b"), "b"), DataError);
 });
