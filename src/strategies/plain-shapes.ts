@@ -32,6 +32,11 @@ export const text: Shape<string> = (value, at) => {
   throw refused(at, "a text", value);
 };
 
+export const flag: Shape<boolean> = (value, at) => {
+  if (typeof value === "boolean") return value;
+  throw refused(at, "true or false", value);
+};
+
 /** One of the given texts. */
 export function oneOf<const T extends string>(...known: readonly T[]): Shape<T> {
   return (value, at) => {

@@ -1,5 +1,5 @@
 /** The set that a device may choose from, and positions in it that keep their meaning while the schedule moves on. */
-import type { Choice, DeviceView } from "./controller.ts";
+import type { DeviceView } from "./controller.ts";
 
 /** The sparsity at `position` in [0, 1] of the device's corridor: 0 prunes least. */
 export function sparsityAt(view: DeviceView, position: number): number {
