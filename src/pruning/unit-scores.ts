@@ -13,7 +13,9 @@ export function scoresOf(
   valueAt: (layer: number, kind: UnitKind, id: number) => number,
 ): UnitScores {
   return Array.from({ length: counts.layers }, (_, layer) => ({
-    heads: Float64Array.from({ length: counts.heads }, (_unused, id) => valueAt(layer, "heads", id)),
+    heads: Float64Array.from({ length: counts.heads }, (_unused, id) =>
+      valueAt(layer, "heads", id),
+    ),
     ffn: Float64Array.from({ length: counts.ffn }, (_unused, id) => valueAt(layer, "ffn", id)),
   }));
 }

@@ -148,7 +148,10 @@ test("training that was stopped leaves no trace", async (t) => {
   const stopped = device.trainer.train(
     plan,
     before.update,
-    () => Promise.resolve(stop.abort()),
+    () => {
+      stop.abort();
+      return Promise.resolve();
+    },
     stop.signal,
   );
   await assert.rejects(stopped, { name: "AbortError" });
@@ -276,7 +279,10 @@ test("a damaged or foreign adapter is refused, and the next one is trained on", 
   const misshapen = [{ ...must(first), a: { shape: [2, 1], data: new Float32Array(2) } }];
   const refused: [Uint8Array, typeof CheckpointError | typeof ConfigError][] = [
     [update.subarray(0, 200), CheckpointError],
-    [encodeAdapterFile({ modules: modules.map((m) => ({ ...m, scale: 5 })), heads }), CheckpointError],
+    [
+      encodeAdapterFile({ modules: modules.map((m) => ({ ...m, scale: 5 })), heads }),
+      CheckpointError,
+    ],
     [encodeAdapterFile({ modules: misshapen, heads }), CheckpointError],
     [encodeAdapterFile({ modules: [], heads }), CheckpointError],
     [encodeAdapterFile({ modules, heads, structureText: "ff" }), ConfigError],

@@ -90,7 +90,10 @@ test("the target is met within half of the smaller kind of unit, unless floors l
       const { shape } = drawn;
       const after = prune(drawn);
       const rest = excess(drawn, after);
-      if (Math.abs(rest) <= smallest(shape) / 2 + 1e-6) return void met++;
+      if (Math.abs(rest) <= smallest(shape) / 2 + 1e-6) {
+        met++;
+        return;
+      }
       const kind = unitParameters(shape, "ffn") <= unitParameters(shape, "heads") ? "ffn" : "heads";
       const floors = { heads: 1, ffn: channelFloor(drawn) };
       after.layers.forEach((layer) => assert.equal(layer[kind].length, floors[kind]));

@@ -109,8 +109,7 @@ function share({ model, sequences }: ScoredModel, sample: number): number {
 
 function effective({ weight, a, b, rank, scale, inputs }: PlainLinear, row: number, col: number) {
   let sum = must(weight[row * inputs + col]);
-  for (let r = 0; r < rank; r++)
-    sum += scale * must(b[row * rank + r]) * must(a[r * inputs + col]);
+  for (let r = 0; r < rank; r++) sum += scale * must(b[row * rank + r]) * must(a[r * inputs + col]);
   return sum;
 }
 

@@ -2,7 +2,7 @@
 import { basename, join } from "node:path";
 import type { TestContext } from "node:test";
 import type { LoraModule } from "../../src/base/adapter.ts";
-import type { NamedArrays } from "../../src/base/arrays.ts";
+import { hostArray, type HostArray, type NamedArrays } from "../../src/base/arrays.ts";
 import type { ModelShape } from "../../src/base/model-shape.ts";
 import { Rng } from "../../src/base/rng.ts";
 import { decodeStructure, fullStructure, type Structure } from "../../src/base/structure.ts";
@@ -94,4 +94,23 @@ export async function round(
       ? fullStructure(shape.units)
       : decodeStructure(structureText, shape.units, "the update");
   return { update, report, modules, heads, scores, structure, losses };
+}
+
+/** A module for every linear layer with entries around 0.1, in ranks that differ from layer to layer. */
+export function someModules(folder: string, rankOf: (i: number) => number): LoraModule[] {
+  const shape = readModelShape(folder, LABELS);
+  const rng = Rng.fromSeed("modules");
+  return shape.linears.map(({ name, outputs, inputs }, i) => {
+    const fill = (rows: number, cols: number): HostArray =>
+      hostArray(
+        [rows, cols],
+        Float32Array.from({ length: rows * cols }, () => 0.1 * rng.normal()),
+      );
+    return {
+      name,
+      a: fill(rankOf(i), inputs),
+      b: fill(outputs, rankOf(i)),
+      scale: PLAN.alpha / PLAN.rank,
+    };
+  });
 }

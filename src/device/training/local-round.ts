@@ -43,9 +43,7 @@ export async function runLocalRound(options: LocalRoundOptions): Promise<LocalRo
   const { adapted, plan, sequences, shuffleSeed, padId, scoring, onStep, signal } = options;
   const { engine } = adapted.model;
   const selfPruning =
-    plan.selfPruning === null
-      ? null
-      : new SelfPruning(adapted.lora.parameters(), plan.selfPruning);
+    plan.selfPruning === null ? null : new SelfPruning(adapted.lora.parameters(), plan.selfPruning);
   let importance = 0;
   const tuner = new FineTuner(adapted.model, trainedParameters(adapted, plan), sequences, {
     ...FINE_TUNE_DEFAULTS,

@@ -81,7 +81,10 @@ export function firstDirections(values: NamedArrays, rank: number): NamedArrays 
       return hostArray([rank, second], host.data.slice(0, rank * second));
     }
     if (!name.endsWith(".lora_B.weight")) return host;
-    return hostArray([first, rank], host.data.filter((_, i) => i % second < rank));
+    return hostArray(
+      [first, rank],
+      host.data.filter((_, i) => i % second < rank),
+    );
   };
   return new Map(Array.from(values, ([name, host]) => [name, cut(name, host)]));
 }

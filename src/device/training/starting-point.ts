@@ -1,6 +1,12 @@
 /** What a device starts a round from: the received adapter, the structure it is cut to, and the fleet's scores. */
 import type { LoraModule } from "../../base/adapter.ts";
-import { shapeText, takeCols, takeRows, type HostArray, type NamedArrays } from "../../base/arrays.ts";
+import {
+  shapeText,
+  takeCols,
+  takeRows,
+  type HostArray,
+  type NamedArrays,
+} from "../../base/arrays.ts";
 import { CheckpointError } from "../../base/errors.ts";
 import { ownedOf, type LinearShape, type ModelShape } from "../../base/model-shape.ts";
 import {
@@ -10,11 +16,7 @@ import {
   type Structure,
   type UnitKind,
 } from "../../base/structure.ts";
-import {
-  adapterArrays,
-  decodeAdapterFile,
-  scoreTensors,
-} from "../../io/adapter-file.ts";
+import { decodeAdapterFile, scoreTensors } from "../../io/adapter-file.ts";
 import { scoresOf, type UnitScores } from "../../pruning/unit-scores.ts";
 
 export interface StartingPoint {
@@ -23,8 +25,6 @@ export interface StartingPoint {
   readonly adapter: {
     readonly modules: readonly LoraModule[];
     readonly heads: NamedArrays;
-    /** Directions of every module. */
-    readonly rank: number;
   } | null;
   /** The fleet's mean scores by original id; null for none. */
   readonly fleetScores: UnitScores | null;
@@ -45,23 +45,22 @@ export function readStart(
   const { structureText, modules, heads, scores } = content;
   const structure =
     structureText === null ? whole : decodeStructure(structureText, shape.units, "adapter");
-  const rank = checkModules(modules, shape, structure);
+  checkModules(modules, shape, structure);
   return {
     structure,
-    adapter: { modules, heads, rank },
+    adapter: { modules, heads },
     fleetScores: readScores(scores, shape),
   };
 }
 
-/** The adapter's tensors by name, cut further to the units of `structure`, all of which it must have. */
-export function startIn(
-  { adapter, structure: before }: StartingPoint,
+/** The modules of an adapter that has the units `before`, cut to those of `structure`, which are among them. */
+export function cutModules(
+  modules: readonly LoraModule[],
   shape: ModelShape,
-  structure: Structure,
-): NamedArrays {
-  if (adapter === null) return new Map();
+  { before, structure }: { readonly before: Structure; readonly structure: Structure },
+): LoraModule[] {
   const linears = new Map(shape.linears.map((linear) => [linear.name, linear]));
-  const modules = adapter.modules.map((module): LoraModule => {
+  return modules.map((module): LoraModule => {
     const linear = linears.get(module.name) as LinearShape;
     const [was, is] = [ownedOf(linear, before), ownedOf(linear, structure)];
     const positions = (side: "rows" | "cols"): number[] | undefined => {
@@ -75,16 +74,14 @@ export function startIn(
       b: rows === undefined ? module.b : takeRows(module.b, rows),
     };
   });
-  return adapterArrays({ modules, heads: adapter.heads });
 }
 
-/** The one rank of all modules, whose shapes must be those that the structure leaves. */
+/** Modules of any rank whose shapes are those that the structure leaves. */
 function checkModules(
   modules: readonly LoraModule[],
   shape: ModelShape,
   structure: Structure,
-): number {
-  const rank = modules[0]?.a.shape[0] ?? 0;
+): void {
   const linears = new Map(shape.linears.map((linear) => [linear.name, linear]));
   for (const { name, a, b } of modules) {
     const linear = linears.get(name);
@@ -92,6 +89,7 @@ function checkModules(
       throw new CheckpointError(`adapter: ${name.slice(0, 100)} is no layer of the model`);
     }
     const { rows, cols } = ownedOf(linear, structure);
+    const rank = a.shape[0] ?? 0;
     const expected = [
       [rank, cols?.indices.length ?? linear.inputs],
       [rows?.indices.length ?? linear.outputs, rank],
@@ -103,7 +101,6 @@ function checkModules(
       got: got.join(" and "),
     });
   }
-  return rank;
 }
 
 function readScores(scores: NamedArrays, { units }: ModelShape): UnitScores | null {

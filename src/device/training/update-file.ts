@@ -29,7 +29,7 @@ export function encodeUpdate(content: UpdateContent): Uint8Array {
     modules,
     heads,
     structureText: encodeStructure(structure, shape.units),
-    scores: scores === null ? new Map() : scoreArrays(scores, shape, structure),
+    ...(scores === null ? {} : { scores: scoreArrays(scores, shape, structure) }),
   });
 }
 
@@ -51,7 +51,8 @@ function scoreArrays(scores: UnitScores, shape: ModelShape, structure: Structure
   );
   for (const { i, kind, id } of left) {
     const data = arrays.get(scoreTensors[kind])?.data;
-    if (data !== undefined) data[i * shape.units[kind] + id] = factor * scoreAt(scores, i, kind, id);
+    if (data !== undefined)
+      data[i * shape.units[kind] + id] = factor * scoreAt(scores, i, kind, id);
   }
   return arrays;
 }
