@@ -51,7 +51,8 @@ export {
 } from "./autograd/index.ts";
 
 // Models and adapters.
-export { loadModel, saveModel, type LoadModelOptions } from "./models/load.ts";
+export { loadModel, type LoadModelOptions } from "./models/load.ts";
+export { saveModel, type SavedForm, type SaveModelOptions } from "./models/save.ts";
 export { Model } from "./models/model.ts";
 export { readModelShape } from "./models/shape.ts";
 export { sliceModel, type SliceOptions } from "./pruning/slice.ts";

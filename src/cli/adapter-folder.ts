@@ -36,13 +36,17 @@ export interface AdapterShape {
   readonly alphaPattern?: Readonly<Record<string, number>>;
 }
 
-/** Writes an adapter of the model's task; `values` holds factors and saved modules by full name. */
+/**
+ * Writes an adapter of the model's task; `values` holds factors and saved modules by full name, sliced to
+ * `structure`: the model's own unless given.
+ */
 export function saveAdapter(
   folder: string,
   model: Model,
   shape: AdapterShape,
   values: NamedArrays,
   baseModel: string,
+  structure: Structure = model.structure,
 ): void {
   mkdirSync(folder, { recursive: true });
   const isFactor = (name: string): boolean => /\.lora_[AB]\.weight$/.test(name);
@@ -57,7 +61,7 @@ export function saveAdapter(
     tensors: values,
   });
   if (model.task === "classify") writeJson(join(folder, LABELS_FILE), model.labels);
-  writeFolderStructure(folder, model.structure, model.shape.units);
+  writeFolderStructure(folder, structure, model.shape.units);
 }
 
 export interface StoredAdapter {

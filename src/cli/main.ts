@@ -39,6 +39,14 @@ const commands: Readonly<Record<string, CommandEntry>> = {
     summary: "fold an adapter into its base and write a plain model folder",
     load: () => import("./commands/merge.ts"),
   },
+  export: {
+    summary: "write a pruned model, and its adapter beside it, so that it loads elsewhere",
+    load: () => import("./commands/export.ts"),
+  },
+  verify: {
+    summary: "write a model in every form, read each back, and compare the logits",
+    load: () => import("./commands/verify.ts"),
+  },
   pretrain: {
     summary: "train a base model on text files",
     load: () => import("./commands/pretrain.ts"),

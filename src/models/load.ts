@@ -1,20 +1,24 @@
-/** Hugging Face model folders to models and back. */
+/** Hugging Face model folders to models. */
 import type { HostArray } from "../base/arrays.ts";
-import { CheckpointError } from "../base/errors.ts";
+import { CheckpointError, ConfigError } from "../base/errors.ts";
 import { Rng } from "../base/rng.ts";
-import { checkStructure, fullStructure, isFull, type Structure } from "../base/structure.ts";
-import { copyFileSync, existsSync, mkdirSync } from "node:fs";
+import {
+  checkStructure,
+  fullStructure,
+  isFull,
+  isSubset,
+  type Structure,
+} from "../base/structure.ts";
 import { join } from "node:path";
-import { writeJson } from "../io/json.ts";
 import { openModelFolder, type ModelFolder } from "../io/model-folder.ts";
-import { writeSafetensors } from "../io/safetensors-writer.ts";
 import { ParameterStore, type Cut, type ParameterSource } from "../nn/parameters.ts";
 import type { Engine } from "../tensor/engine.ts";
-import { copyToHost } from "../tensor/named-tensors.ts";
 import type { ModelFamily } from "./architecture.ts";
 import { describeConfig, type ModelDescription, type Purpose } from "./description.ts";
 import { Model } from "./model.ts";
 import { modelShape, unitCounts } from "./shape.ts";
+import { ownedSides, spread, type OwnedSides } from "./spread.ts";
+import { storedStructure } from "./stored-structure.ts";
 import { cut, keptOfParameters } from "./units.ts";
 
 export interface LoadModelOptions extends Purpose {
@@ -22,7 +26,7 @@ export interface LoadModelOptions extends Purpose {
   readonly headSeed?: number;
   /** Ignore the stored weights and start every parameter from this seed: the control of experiments. */
   readonly randomWeightsSeed?: number;
-  /** Units to load; the others take no engine memory. */
+  /** Units to load, by default all that the folder holds; the others take no engine memory. */
   readonly structure?: Structure;
   /** Where the structure was read, for errors. */
   readonly structureOrigin?: string;
@@ -43,14 +47,24 @@ export function loadModel(engine: Engine, folder: string, options: LoadModelOpti
 }
 
 function fromFiles(engine: Engine, files: ModelFolder, options: LoadModelOptions): Model {
-  const description = describeConfig(files.config, join(files.path, "config.json"), options);
-  const structure = options.structure ?? fullStructure(unitCounts(description.architecture));
-  const cut = cutterTo(structure, description, options.structureOrigin ?? "structure");
+  const configPath = join(files.path, "config.json");
+  const description = describeConfig(files.config, configPath, options);
+  const stored = storedStructure(description, configPath);
+  const structure = options.structure ?? stored ?? fullStructure(unitCounts(description.architecture));
+  const origin = options.structureOrigin ?? "structure";
+  const cut = cutterTo(structure, description, origin);
+  if (stored !== undefined && !isSubset(structure, stored)) {
+    throw new ConfigError(`${origin}: units that ${files.path} does not hold`, {
+      expected: "a subset of the units that the folder was pruned to",
+      hint: "leave the structure out, or load the unpruned model",
+    });
+  }
   if (options.randomWeightsSeed !== undefined) {
     const rng = Rng.fromSeed(options.randomWeightsSeed);
     return new Model(new ParameterStore(engine, { rng, cut }), description, structure);
   }
-  const source = new CheckpointSource(files, description.family);
+  const sides = stored && ownedSides(modelShape(description), stored);
+  const source = new CheckpointSource(files, description.family, sides);
   const rng = Rng.fromSeed(options.headSeed ?? 1);
   const store = new ParameterStore(engine, { source, rng, cut });
   const loaded = new Model(store, description, structure);
@@ -67,52 +81,24 @@ function cutterTo(structure: Structure, description: ModelDescription, origin: s
   return (name, whole) => cut(whole, kept.get(name));
 }
 
-/** Writes config.json, model.safetensors and the tokenizer files of `tokenizerFolder`. */
-export function saveModel(
-  model: Model,
-  folder: string,
-  options: { dtype: "F32" | "F16"; tokenizerFolder?: string },
-): void {
-  const tensors = copyToHost(model.store.all());
-  const className = model.family.className[model.task];
-  const labelMaps =
-    model.task === "classify"
-      ? {
-          id2label: Object.fromEntries(model.labels.map((label, i) => [String(i), label])),
-          label2id: Object.fromEntries(model.labels.map((label, i) => [label, i])),
-        }
-      : {};
-  const dtype = options.dtype === "F16" ? "float16" : "float32";
-  const config = {
-    ...model.config,
-    architectures: [className],
-    // transformers 5 says dtype; what it wrote must not contradict the weights.
-    ...(model.config["dtype"] === undefined ? {} : { dtype }),
-    torch_dtype: dtype,
-    ...labelMaps,
-  };
-  mkdirSync(folder, { recursive: true });
-  writeSafetensors(join(folder, "model.safetensors"), tensors, { dtype: options.dtype });
-  writeJson(join(folder, "config.json"), config);
-  for (const name of ["tokenizer.json", "tokenizer_config.json"]) {
-    const from = join(options.tokenizerFolder ?? folder, name);
-    if (options.tokenizerFolder !== undefined && existsSync(from)) {
-      copyFileSync(from, join(folder, name));
-    }
-  }
-}
-
 /** Reads by Hugging Face name, with or without the family's prefix, and remembers what was read. */
 class CheckpointSource implements ParameterSource {
   readonly origin: string;
   readonly #files: ModelFolder;
   readonly #family: ModelFamily;
+  readonly #sides: ReadonlyMap<string, OwnedSides> | undefined;
   readonly #read = new Set<string>();
 
-  constructor(files: ModelFolder, family: ModelFamily) {
+  /** `sides`: what a compact folder holds of each parameter. */
+  constructor(
+    files: ModelFolder,
+    family: ModelFamily,
+    sides: ReadonlyMap<string, OwnedSides> | undefined,
+  ) {
     this.origin = files.weights.origin;
     this.#files = files;
     this.#family = family;
+    this.#sides = sides;
   }
 
   read(name: string): HostArray | undefined {
@@ -121,7 +107,8 @@ class CheckpointSource implements ParameterSource {
     const stored = [name, bare].find((candidate) => this.#files.weights.tensors.has(candidate));
     if (stored === undefined) return undefined;
     this.#read.add(stored);
-    return this.#files.weights.read(stored);
+    const host = this.#files.weights.read(stored);
+    return host && spread(host, this.#sides?.get(name), `${this.origin}: tensor ${stored}`);
   }
 
   /** Throws CheckpointError for tensors that no layer asked for: the config describes another model. */

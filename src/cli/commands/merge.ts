@@ -1,15 +1,18 @@
 /** `fedspine merge`: fold an adapter into its base and write a plain model folder. */
-import { Command, Option } from "commander";
-import { saveModel } from "../../models/load.ts";
+import { Command } from "commander";
+import type { SavedForm } from "../../models/save.ts";
 import { openSession } from "../model-session.ts";
-import { kernelsOption, type KernelChoice } from "../options.ts";
+import { kernelsOption, structureOption, type KernelChoice } from "../options.ts";
 import { print } from "../output.ts";
+import { formOption, weightTypeOption, writeModel, type WeightType } from "../saved-forms.ts";
 
 interface Options {
   model: string;
   adapter: string;
+  structure?: string;
   out: string;
-  dtype: "f32" | "f16";
+  form: SavedForm;
+  dtype: WeightType;
   kernels: KernelChoice;
 }
 
@@ -18,22 +21,17 @@ export function command(): Command {
     .description("Fold an adapter into its base and write a plain Hugging Face folder")
     .requiredOption("--model <dir>", "Hugging Face model folder")
     .requiredOption("--adapter <path>", "PEFT folder or a safetensors file with LoRA factors")
+    .addOption(structureOption())
     .requiredOption("--out <dir>", "folder to write")
-    .addOption(
-      new Option("--dtype <type>", "type of the written weights")
-        .choices(["f32", "f16"])
-        .default("f32"),
-    )
+    .addOption(formOption())
+    .addOption(weightTypeOption())
     .addOption(kernelsOption())
     .action(run);
 }
 
 function run(options: Options): void {
-  const { adapted, model } = openSession(options);
-  adapted?.lora.merge();
-  saveModel(model, options.out, {
-    dtype: options.dtype === "f16" ? "F16" : "F32",
-    tokenizerFolder: options.model,
-  });
+  const session = openSession(options);
+  session.adapted?.lora.merge();
+  writeModel(session, options.out, { ...options, tokenizerFolder: options.model });
   print(`wrote ${options.out}: ${options.model} with ${options.adapter} folded in`);
 }

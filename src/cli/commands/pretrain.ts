@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Command, Option } from "commander";
 import { Rng } from "../../base/rng.ts";
 import { writeJson } from "../../io/json.ts";
-import { saveModel } from "../../models/load.ts";
+import { saveModel } from "../../models/save.ts";
 import { describeModel } from "../../models/description.ts";
 import { Model } from "../../models/model.ts";
 import { ParameterStore } from "../../nn/parameters.ts";
