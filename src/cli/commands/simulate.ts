@@ -1,7 +1,6 @@
 /** `fedspine simulate`: a whole fleet in virtual time, with real training, in one process. */
 import { existsSync, readFileSync } from "node:fs";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { parse } from "yaml";
 import { CheckpointError, ConfigError, ExitCode } from "../../base/errors.ts";
@@ -12,6 +11,7 @@ import type { SimulationConfig } from "../../simulation/config.ts";
 import { parseFleetProfile, type FleetProfile } from "../../simulation/fleet-schema.ts";
 import type { SimulationSummary } from "../../simulation/simulation-summary.ts";
 import { runSimulation } from "../../simulation/simulation.ts";
+import { BUNDLED_BASE } from "../bundled-base.ts";
 import { eventLine } from "../event-lines.ts";
 import { integer } from "../options.ts";
 import { byteText, durationText, note, percent, print, printJson } from "../output.ts";
@@ -22,8 +22,6 @@ interface Options {
   resume?: boolean;
   json?: boolean;
 }
-
-const BUNDLED_BASE = fileURLToPath(new URL("../../../../models/base-encoder", import.meta.url));
 
 export function command(): Command {
   return new Command()
