@@ -1,7 +1,8 @@
 /** The best rank-R factors of a product of two factors. */
-import { EigenvalueDecomposition, Matrix, QrDecomposition } from "ml-matrix";
+import { EigenvalueDecomposition, Matrix } from "ml-matrix";
 import { Rng } from "../../base/rng.ts";
 import { type Dense, dense, gramOf, timesTransposed, transposed } from "./dense.ts";
+import { type Reflections, reflections } from "./householder.ts";
 
 /** The product `left rightᵀ` of left [out, K] and right [in, K]: one column of each per direction. */
 export interface Factors {
@@ -32,8 +33,8 @@ export function truncateProduct({ left, right }: Factors, rank: number, split: S
   const [long, short] = isTall ? [left, right] : [right, left];
   if (short.cols >= short.rows)
     return cut({ rest: timesTransposed(short, long), basis: null, isTall }, rank, split);
-  const { basis, upper } = orthogonalise(short);
-  return cut({ rest: timesTransposed(upper, long), basis, isTall }, rank, split);
+  const basis = reflections(short);
+  return cut({ rest: timesTransposed(basis.upper, long), basis, isTall }, rank, split);
 }
 
 /** The same of a matrix [out, in]. */
@@ -46,7 +47,7 @@ export function truncateMatrix(m: Dense, rank: number, split: Split): Truncation
 interface Reduced {
   readonly rest: Dense;
   /** null = the identity. */
-  readonly basis: Dense | null;
+  readonly basis: Reflections | null;
   readonly isTall: boolean;
 }
 
@@ -59,7 +60,7 @@ function cut({ rest, basis, isTall }: Reduced, rank: number, split: Split): Trun
   const directions = leadingEigenvectors(gram, rank);
   // Row r is the r-th singular vector of the long side times its singular value.
   const longRows = timesTransposed(directions, transposed(rest));
-  const shortRows = basis === null ? directions : timesTransposed(directions, basis);
+  const shortRows = basis === null ? directions : basis.spread(directions);
   const values = rowLengths(longRows);
   const total = traceOf(gram);
   const kept = values.reduce((sum, value) => sum + value * value, 0);
@@ -84,16 +85,13 @@ export function spareDirection(index: number, length: number): Float64Array {
   return Float64Array.from({ length }, () => rng.normal() / Math.sqrt(length));
 }
 
-/** Q [rows, K] with orthonormal columns and upper R [K, K] with Q R = m, for K below `rows`. */
-function orthogonalise(m: Dense): { basis: Dense; upper: Dense } {
-  const qr = new QrDecomposition(toMatrix(m));
-  return { basis: toDense(qr.orthogonalMatrix), upper: toDense(qr.upperTriangularMatrix) };
-}
-
 /** Unit eigenvectors of a symmetric matrix as rows, largest eigenvalue first, `count` of them or all. */
 function leadingEigenvectors(m: Dense, count: number): Dense {
   // Values ascend: the last column belongs to the largest one.
-  const { eigenvectorMatrix } = new EigenvalueDecomposition(toMatrix(m), { assumeSymmetric: true });
+  const { eigenvectorMatrix } = new EigenvalueDecomposition(
+    Matrix.from1DArray(m.rows, m.rows, m.data),
+    { assumeSymmetric: true },
+  );
   const rows = Math.min(count, m.rows);
   const vectors = dense(rows, m.rows);
   for (let r = 0; r < rows; r++) {
@@ -130,16 +128,4 @@ function columns(m: Dense, weights: readonly number[], count: number): Dense {
 
 function setColumn({ cols, data }: Dense, col: number, values: Float64Array): void {
   values.forEach((value, i) => (data[i * cols + col] = value));
-}
-
-function toMatrix({ rows, cols, data }: Dense): Matrix {
-  return Matrix.from1DArray(rows, cols, data);
-}
-
-function toDense(m: Matrix): Dense {
-  const out = dense(m.rows, m.columns);
-  for (let i = 0; i < m.rows; i++) {
-    for (let j = 0; j < m.columns; j++) out.data[i * m.columns + j] = m.get(i, j);
-  }
-  return out;
 }
