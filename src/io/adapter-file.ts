@@ -6,8 +6,6 @@ import { scoreTensors } from "../base/structure.ts";
 import { readAll, Safetensors } from "./safetensors.ts";
 import { encodeSafetensors } from "./safetensors-writer.ts";
 
-export { scoreTensors };
-
 /** What a file holds besides the factors; factors have the shapes of the pruned layers. */
 export interface AdapterExtras {
   /** Which units the factors belong to, as text of `encodeStructure`; null or absent = all of them. */

@@ -12,11 +12,12 @@ import { ownedOf, type LinearShape, type ModelShape } from "../../base/model-sha
 import {
   decodeStructure,
   fullStructure,
+  scoreTensors,
   unitKinds,
   type Structure,
   type UnitKind,
 } from "../../base/structure.ts";
-import { decodeAdapterFile, scoreTensors } from "../../io/adapter-file.ts";
+import { decodeAdapterFile } from "../../io/adapter-file.ts";
 import { scoresOf, type UnitScores } from "../../pruning/unit-scores.ts";
 
 export interface StartingPoint {

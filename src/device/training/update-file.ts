@@ -2,8 +2,8 @@
 import type { LoraModule } from "../../base/adapter.ts";
 import { hostArray, type HostArray, type NamedArrays } from "../../base/arrays.ts";
 import type { ModelShape } from "../../base/model-shape.ts";
-import { encodeStructure, unitKinds, type Structure } from "../../base/structure.ts";
-import { encodeAdapterFile, scoreTensors } from "../../io/adapter-file.ts";
+import { encodeStructure, scoreTensors, unitKinds, type Structure } from "../../base/structure.ts";
+import { encodeAdapterFile } from "../../io/adapter-file.ts";
 import { scoreAt, type UnitScores } from "../../pruning/unit-scores.ts";
 
 export interface UpdateContent {

@@ -1,6 +1,6 @@
 /** Cuts an adapter to the rank and the structure of one device, and says to which rows and columns a device's factors belong. */
 import type { AdapterState, LoraModule, Owned } from "../../base/adapter.ts";
-import { type HostArray, hostArray, shapeText } from "../../base/arrays.ts";
+import { type HostArray, hostArray, shapeText, takeCols, takeRows } from "../../base/arrays.ts";
 import { RoundError } from "../../base/errors.ts";
 import { type LinearShape, type ModelShape, ownedOf } from "../../base/model-shape.ts";
 import type { Structure } from "../../base/structure.ts";
@@ -93,29 +93,9 @@ function slice(module: LoraModule, { rows, cols }: Part): LoraModule {
   if (rows === undefined && cols === undefined) return module;
   if (module.rows !== undefined || module.cols !== undefined)
     throw new RoundError(`${module.name} is sliced already`, { expected: "an unpruned layer" });
-  const a = cols === undefined ? module.a : columnsOf(module.a, cols.indices);
-  const b = rows === undefined ? module.b : rowsOf(module.b, rows.indices);
+  const a = cols === undefined ? module.a : takeCols(module.a, cols.indices);
+  const b = rows === undefined ? module.b : takeRows(module.b, rows.indices);
   return { ...module, a, b, ...given({ rows, cols }) };
-}
-
-function rowsOf({ shape, data }: HostArray, indices: readonly number[]): HostArray {
-  const width = shape[1] ?? 0;
-  const picked = hostArray([indices.length, width]);
-  indices.forEach((row, i) =>
-    picked.data.set(data.subarray(row * width, (row + 1) * width), i * width),
-  );
-  return picked;
-}
-
-function columnsOf({ shape, data }: HostArray, indices: readonly number[]): HostArray {
-  const [height = 0, width = 0] = shape;
-  const picked = hostArray([height, indices.length]);
-  for (let row = 0; row < height; row++) {
-    indices.forEach((col, i) => {
-      picked.data[row * indices.length + i] = data[row * width + col] as number;
-    });
-  }
-  return picked;
 }
 
 function hasShape({ shape }: HostArray, expected: readonly number[]): boolean {
