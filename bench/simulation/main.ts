@@ -40,7 +40,11 @@ class Parrot implements JobRunner {
     const { update, ...rest } = await learnt;
     const own = update.slice();
     const view = new DataView(own.buffer, own.byteOffset, own.byteLength);
-    view.setFloat32(own.byteLength - 4, 1e-3 * job.device.index + 1e-6 * job.plan.seed * 2 ** -32, true);
+    view.setFloat32(
+      own.byteLength - 4,
+      1e-3 * job.device.index + 1e-6 * job.plan.seed * 2 ** -32,
+      true,
+    );
     return { ...rest, update: own };
   }
 }
@@ -68,7 +72,8 @@ async function measure(devices: number): Promise<void> {
     resume: false,
     onEvent: (event) => {
       if (event.kind === "round-started") roundStartMs = performance.now();
-      if (event.kind === "round-finished") roundSeconds.push((performance.now() - roundStartMs) / 1000);
+      if (event.kind === "round-finished")
+        roundSeconds.push((performance.now() - roundStartMs) / 1000);
     },
     onNote: () => undefined,
     signal: new AbortController().signal,

@@ -11,7 +11,8 @@ function perGflop(low: number, high: number): [number, number] {
 }
 
 const JETSON_MODES = [1, 1.5, 2, 3];
-const JETSON_SOURCE = "seconds per RoBERTa-base step at 16 x 128 tokens, divided by 700 GFLOP; estimate";
+const JETSON_SOURCE =
+  "seconds per RoBERTa-base step at 16 x 128 tokens, divided by 700 GFLOP; estimate";
 
 /** 80 boards of the FedSpine testbed's kinds, spread over four distances from a Wi-Fi router. */
 const jetson80: FleetProfileInput = {

@@ -15,14 +15,12 @@ export class Pricing {
   readonly #lengths: readonly (readonly number[])[];
   readonly #meanTokens = new Map<string, number>();
 
-  constructor(
-    shape: ModelShape,
-    tokenizer: Tokenizer,
-    parts: readonly (readonly Example[])[],
-  ) {
+  constructor(shape: ModelShape, tokenizer: Tokenizer, parts: readonly (readonly Example[])[]) {
     this.#shape = shape;
     this.#lengths = parts.map((examples) =>
-      examples.map(({ text }) => tokenizer.encode(text, { maxTokens: shape.maxPositions }).ids.length),
+      examples.map(
+        ({ text }) => tokenizer.encode(text, { maxTokens: shape.maxPositions }).ids.length,
+      ),
     );
   }
 

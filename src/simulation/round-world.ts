@@ -13,7 +13,7 @@ import type { Pricing } from "./pricing.ts";
 import { drawConditions, dutyAt, type SimulatedMachine } from "./profiles.ts";
 import { BlobPool } from "./shared-blobs.ts";
 import { SimulatedDevice } from "./simulated-device.ts";
-import { newDeviceState, type DeviceState } from "./simulation-state.ts";
+import { newDeviceState, type DeviceState, type SimulationState } from "./simulation-state.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 import type { JobRunner } from "./worker-pool.ts";
 
@@ -28,12 +28,17 @@ export interface WorldParts {
   readonly heads: HeadShapes;
   /** Score after the first, the last, and every so many rounds. */
   readonly scoreEvery: number;
+  /** Whether devices have the base from the start. */
+  readonly baseInstalled: boolean;
   readonly signal: AbortSignal;
 }
 
+/** Where the round before has ended, in virtual time, and what its devices have kept. */
+export type RoundStart = Pick<SimulationState, "nowMs" | "devices">;
+
 export interface RoundResult {
   readonly summary: RunSummary;
-  readonly devices: ReadonlyMap<string, DeviceState>;
+  readonly devices: Record<string, DeviceState>;
   readonly nowMs: number;
   /** Timers that fired. */
   readonly numEvents: number;
@@ -46,7 +51,7 @@ export interface RoundResult {
 export async function playRound(
   parts: WorldParts,
   round: number,
-  start: { readonly nowMs: number; readonly devices: ReadonlyMap<string, DeviceState> },
+  start: RoundStart,
   onEvent: (atMs: number, event: RunEvent) => void,
 ): Promise<RoundResult> {
   return new RoundWorld(parts, round, start).play(onEvent);
@@ -62,14 +67,10 @@ class RoundWorld {
   #baseRoots: string[] = [];
   #numStarts = 0;
 
-  constructor(
-    parts: WorldParts,
-    round: number,
-    start: { readonly nowMs: number; readonly devices: ReadonlyMap<string, DeviceState> },
-  ) {
+  constructor(parts: WorldParts, round: number, start: RoundStart) {
     this.#parts = parts;
     this.#round = round;
-    this.#devices = new Map(start.devices);
+    this.#devices = new Map(Object.entries(start.devices));
     this.#clock = new VirtualClock(start.nowMs);
     const rng = this.#rng("broker");
     this.#broker = new MemoryBroker({ clock: this.#clock, rng });
@@ -82,7 +83,7 @@ class RoundWorld {
     this.#baseRoots = files.map(({ root }) => root);
     for (const machine of machines) this.#live(machine);
     const summary = await clock.run(this.#coordinate(onEvent), signal);
-    const devices = new Map(this.#devices);
+    const devices = Object.fromEntries(this.#devices);
     return { summary, devices, nowMs: clock.nowMs(), numEvents: clock.numEvents };
   }
 
@@ -101,7 +102,9 @@ class RoundWorld {
         factory: this.#broker,
         clock,
         rng: this.#rng("coordinator"),
-        evaluate: isScored ? fleetScores({ clock, pool, shape, maxTokens: config.plan.maxTokens }) : null,
+        evaluate: isScored
+          ? fleetScores({ clock, pool, shape, maxTokens: config.plan.maxTokens })
+          : null,
         shape,
         heads,
         onEvent: (event) => {
@@ -131,22 +134,33 @@ class RoundWorld {
   #start(machine: SimulatedMachine): SimulatedDevice {
     const { seed, config, pool, pricing } = this.#parts;
     const { id } = machine;
-    const state = this.#devices.get(id) ?? newDeviceState;
-    const base = new InstalledBase(config.base, this.#baseRoots, state.hasBase);
+    const state = this.#stateOf(id);
+    const change = (changes: Partial<DeviceState>): void =>
+      void this.#devices.set(id, { ...this.#stateOf(id), ...changes });
+    const base = new InstalledBase(config.base, this.#baseRoots, state.hasBase, () =>
+      change({ hasBase: true }),
+    );
     const device = new SimulatedDevice({
       ...{ clock: this.#clock, broker: this.#broker, pool, pricing, machine, base },
       conditions: drawConditions(machine, this.#round, seed),
       fleet: config.fleet,
       store: this.#blobs.store(base.roots()),
       rng: this.#rng(`${id}/${this.#numStarts++}`),
-      onTrained: (gflops) => {
-        const before = this.#devices.get(id) ?? newDeviceState;
-        const trained = { gflops: before.gflops + gflops, hasBase: base.isHere };
-        this.#devices.set(id, { ...before, ...trained });
+      memory: state.memory === null ? null : Buffer.from(state.memory, "base64"),
+      onTrained: ({ gflops, memory }) => {
+        change({
+          gflops: this.#stateOf(id).gflops + gflops,
+          memory: memory === null ? null : Buffer.from(memory).toString("base64"),
+        });
       },
     });
     void device.start();
     return device;
+  }
+
+  #stateOf(id: string): DeviceState {
+    const fresh = { ...newDeviceState, hasBase: this.#parts.baseInstalled };
+    return this.#devices.get(id) ?? fresh;
   }
 
   #rng(purpose: string): Rng {

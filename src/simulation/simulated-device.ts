@@ -11,7 +11,7 @@ import type { Transport, TransportFactory } from "../transport/transport.ts";
 import type { Pricing } from "./pricing.ts";
 import type { RoundConditions, SimulatedMachine } from "./profiles.ts";
 import type { InstalledBase } from "./installed-base.ts";
-import { SimulatedTrainer } from "./simulated-trainer.ts";
+import { SimulatedTrainer, type SimulatedTrainerOptions } from "./simulated-trainer.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
 import type { JobRunner } from "./worker-pool.ts";
 
@@ -26,7 +26,8 @@ export interface SimulatedDeviceParts {
   readonly store: BlobStore;
   readonly base: InstalledBase;
   readonly rng: Rng;
-  readonly onTrained: (gflops: number) => void;
+  readonly memory: SimulatedTrainerOptions["memory"];
+  readonly onTrained: SimulatedTrainerOptions["onDone"];
 }
 
 export class SimulatedDevice {
@@ -69,14 +70,15 @@ export class SimulatedDevice {
   }
 
   #trainer(): SimulatedTrainer {
-    const { clock, pool, pricing, machine, conditions, onTrained } = this.#parts;
+    const { clock, pool, pricing, machine, conditions, memory, onTrained } = this.#parts;
     const onBegin = (expectedMs: number): void => {
       const { vanishesAt } = conditions;
       if (vanishesAt !== null) clock.after(vanishesAt * expectedMs, () => this.cutPower());
     };
     const power = this.#power.signal;
     const told = { onBegin, onDone: onTrained };
-    return new SimulatedTrainer({ clock, pool, pricing, machine, conditions, power, ...told });
+    const parts = { clock, pool, pricing, machine, conditions, power, memory };
+    return new SimulatedTrainer({ ...parts, ...told });
   }
 
   /** Remembers the connections, so that they can be cut. */

@@ -18,8 +18,10 @@ export interface SimulatedTrainerOptions {
   readonly power: AbortSignal;
   /** Told how long training is expected to take when it begins. */
   readonly onBegin: (expectedMs: number) => void;
-  /** Told of training that is done, with what it took. */
-  readonly onDone: (gflops: number) => void;
+  /** What the trainer kept after its last round. */
+  readonly memory: Uint8Array | null;
+  /** Told of training that is done: what it took, and what to keep for the next round. */
+  readonly onDone: (done: { readonly gflops: number; readonly memory: Uint8Array | null }) => void;
 }
 
 /**
@@ -30,13 +32,17 @@ const HEAD_START = 0.5;
 
 export class SimulatedTrainer implements LocalTrainer {
   readonly #options: SimulatedTrainerOptions;
+  #memory: Uint8Array | null;
+  #run = "";
 
   constructor(options: SimulatedTrainerOptions) {
     this.#options = options;
+    this.#memory = options.memory;
   }
 
   /** The workers load the base themselves; loading takes no simulated time. */
-  prepare(): Promise<void> {
+  prepare(...[, , run]: Parameters<LocalTrainer["prepare"]>): Promise<void> {
+    this.#run = run;
     return Promise.resolve();
   }
 
@@ -46,11 +52,12 @@ export class SimulatedTrainer implements LocalTrainer {
     onStep: (step: number, loss: number) => Promise<void>,
     stop: AbortSignal,
   ): Promise<TrainedUpdate> {
-    const { clock, pool, machine, power, onBegin, onDone } = this.#options;
+    const { clock, pool, machine, conditions, power, onBegin, onDone } = this.#options;
     const signal = AbortSignal.any([stop, power]);
     const startMs = clock.nowMs();
     const device = { id: machine.id, index: machine.index };
-    const work = pool.run({ kind: "train", device, plan, adapter }, signal);
+    const [run, memory] = [this.#run, this.#memory];
+    const work = pool.run({ kind: "train", device, plan, run, adapter, memory }, signal);
     work.catch(() => undefined);
     const expectedMs = plan.steps * this.#stepMs(plan, { sparsity: plan.pruning?.sparsity ?? 0 });
     onBegin(expectedMs);
@@ -65,7 +72,9 @@ export class SimulatedTrainer implements LocalTrainer {
       await this.#until(startMs + step * stepMs, signal);
       await onStep(step, losses[step - 1] ?? NaN);
     }
-    onDone((steps * stepMs) / 1000 / this.#options.conditions.secondsPerGflop);
+    this.#memory = result.memory;
+    const seconds = (steps * stepMs) / 1000;
+    onDone({ gflops: seconds / conditions.secondsPerGflop, memory: result.memory });
     const { peakBytes } = result.report;
     return { update, report: { ...result.report, residentBytes: peakBytes } };
   }

@@ -20,8 +20,14 @@ const DEMO_TRAIN = 4000;
 const DEMO_TEST = 400;
 
 /** Throws DataError or ConfigError. */
-export function simulationData({ data, seed, fleet, partition: plan }: SimulationConfig): SimulationData {
-  const { train, test, notes } = data.source === "demo" ? demoData(data, seed) : ownData(data, seed);
+export function simulationData({
+  data,
+  seed,
+  fleet,
+  partition: plan,
+}: SimulationConfig): SimulationData {
+  const { train, test, notes } =
+    data.source === "demo" ? demoData(data, seed) : ownData(data, seed);
   const rng = Rng.fromSeed(`${seed}/data`);
   const examples = some(train.examples, data.maxExamples, rng.fork("train"));
   const parts = partition(examples, fleet.devices, plan, rng.fork("deal"));
@@ -44,7 +50,10 @@ interface Loaded {
   readonly notes: readonly string[];
 }
 
-function demoData({ maxExamples, maxTestExamples }: SimulationConfig["data"], seed: number): Loaded {
+function demoData(
+  { maxExamples, maxTestExamples }: SimulationConfig["data"],
+  seed: number,
+): Loaded {
   const count = maxExamples ?? DEMO_TRAIN;
   const train = generateEvents({ seed, count, part: "train" });
   const test = generateEvents({ seed, count: maxTestExamples ?? DEMO_TEST, part: "test" });
@@ -70,7 +79,11 @@ function ownData(
 }
 
 /** At most `limit` of the examples, by chance and in their order. */
-function some(examples: readonly Example[], limit: number | undefined, rng: Rng): readonly Example[] {
+function some(
+  examples: readonly Example[],
+  limit: number | undefined,
+  rng: Rng,
+): readonly Example[] {
   if (limit === undefined || examples.length <= limit) return examples;
   const places = rng.shuffle(examples.map((_, i) => i)).slice(0, limit);
   return places.sort((a, b) => a - b).map((place) => examples[place] as Example);

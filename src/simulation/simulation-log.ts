@@ -1,5 +1,6 @@
 /** The events of a simulation: those of one run, although every round is played by new processes. */
 import { appendFileSync, existsSync, statSync, truncateSync } from "node:fs";
+import { basename } from "node:path";
 import { CheckpointError } from "../base/errors.ts";
 import type { RunEvent } from "../coordinator/run-events.ts";
 
@@ -39,9 +40,11 @@ export class SimulationLog {
   }
 
   /** Told by the coordinator; `isLast` says that its end is the end of the run. */
-  add(atMs: number, event: RunEvent, isLast: boolean): void {
-    if (!this.#belongs(event, isLast)) return;
-    if (event.kind === "checkpoint") this.#isRoundSaved = true;
+  add(atMs: number, told: RunEvent, isLast: boolean): void {
+    if (!this.#belongs(told, isLast)) return;
+    if (told.kind === "checkpoint") this.#isRoundSaved = true;
+    // Relative to the folder: a log is to be the same wherever it was written.
+    const event = told.kind === "checkpoint" ? { ...told, path: basename(told.path) } : told;
     const line = `${JSON.stringify({ at: Math.round(atMs), ...event })}\n`;
     appendFileSync(this.#path, line);
     this.#sizeBytes += Buffer.byteLength(line);
@@ -50,6 +53,9 @@ export class SimulationLog {
 
   /** Whether the event would have happened had the processes gone on from the round before. */
   #belongs(event: RunEvent, isLast: boolean): boolean {
+    // A coordinator that is told to stop has begun the next round already; its successor begins it again.
+    const isAfterwards = this.#isRoundSaved && !isLast;
+    if (isAfterwards) return event.kind === "round-finished";
     switch (event.kind) {
       case "run-started":
         return event.resumedRound === null;
@@ -59,12 +65,8 @@ export class SimulationLog {
         return isNew;
       }
       case "device-left":
-        if (isLast && this.#isRoundSaved) return true;
-        return this.#present.delete(event.device);
-      case "round-started":
-        return isLast || !this.#isRoundSaved;
-      case "finished":
-        return isLast || !this.#isRoundSaved;
+        this.#present.delete(event.device);
+        return true;
       default:
         return true;
     }

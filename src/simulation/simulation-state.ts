@@ -1,8 +1,10 @@
 /** What a simulation saves after each round, so that it can go on from there. */
 import { existsSync } from "node:fs";
+import { join } from "node:path";
 import * as v from "valibot";
 import { CheckpointError } from "../base/errors.ts";
 import { parseSettings } from "../base/settings.ts";
+import { RunFolder } from "../coordinator/run-folder.ts";
 import { readJson, writeJson } from "../io/json.ts";
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -13,6 +15,8 @@ const deviceSchema = v.object({
   hasBase: v.boolean(),
   /** Billions of operations of all its training. */
   gflops: amount,
+  /** What its trainer keeps, in base 64. */
+  memory: v.nullable(v.string()),
 });
 
 const totalsSchema = v.object({
@@ -28,6 +32,8 @@ const totalsSchema = v.object({
 const stateSchema = v.object({
   round: count,
   nowMs: amount,
+  /** Of the coordinator, as run.json had it then. */
+  identity: v.object({ run: v.string(), epoch: count }),
   /** Where the log of events ends, and who had joined. */
   log: v.object({ sizeBytes: count, present: v.array(v.string()) }),
   devices: v.record(v.string(), deviceSchema),
@@ -43,11 +49,12 @@ export type DeviceState = v.InferOutput<typeof deviceSchema>;
 export type DeviceTotals = v.InferOutput<typeof totalsSchema>;
 export type SimulationState = v.InferOutput<typeof stateSchema>;
 
-export const newDeviceState: DeviceState = { hasBase: false, gflops: 0 };
+export const newDeviceState: DeviceState = { hasBase: false, gflops: 0, memory: null };
 
 export const newState: SimulationState = {
   round: 0,
   nowMs: 0,
+  identity: { run: "", epoch: 0 },
   log: { sizeBytes: 0, present: [] },
   devices: {},
   totals: {},
@@ -55,14 +62,33 @@ export const newState: SimulationState = {
   numEvents: 0,
 };
 
-export function saveState(path: string, state: SimulationState): void {
-  writeJson(path, state);
+export function saveState(folder: string, state: SimulationState): void {
+  writeJson(join(folder, STATE_FILE), state);
 }
 
-/** Throws CheckpointError when there is none, or a damaged one. */
-export function loadState(path: string): SimulationState {
-  if (existsSync(path)) return parseSettings(path, stateSchema, readJson(path));
-  throw new CheckpointError(`${path} is missing`, {
-    hint: "the folder holds no simulation that has finished a round; start it anew",
-  });
+/**
+ * Puts the folder back to where its last round was saved. Throws CheckpointError when no round was, when the state is damaged, or
+ * when the process died in the moment between the coordinator's checkpoint and this state.
+ */
+export function loadState(folder: string): SimulationState {
+  const path = join(folder, STATE_FILE);
+  if (!existsSync(path)) {
+    throw new CheckpointError(`${path} is missing`, {
+      hint: "the folder holds no simulation that has finished a round; start it anew",
+    });
+  }
+  const state = parseSettings(path, stateSchema, readJson(path));
+  const round = new RunFolder(folder).load()?.round;
+  if (round !== state.round) {
+    throw new CheckpointError(`${folder}: checkpoint and simulation do not belong together`, {
+      expected: `the checkpoint of round ${state.round}`,
+      got: `round ${round ?? "none"}`,
+      hint: "the simulation died while it was saving; start it anew",
+    });
+  }
+  // A round that was broken off has counted the coordinator's incarnation up, and messages name it.
+  writeJson(join(folder, "run.json"), state.identity);
+  return state;
 }
+
+const STATE_FILE = "simulation-state.json";

@@ -1,10 +1,11 @@
 /** Runs a simulation from its settings to its summary, round by round, and goes on with one that was interrupted. */
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { ConfigError } from "../base/errors.ts";
 import { parseCoordinatorConfig, type CoordinatorConfig } from "../coordinator/config.ts";
 import type { RunEvent } from "../coordinator/run-events.ts";
-import { writeJson } from "../io/json.ts";
+import { RunFolder } from "../coordinator/run-folder.ts";
+import { readJson, writeJson } from "../io/json.ts";
 import { readHeadShapes } from "../models/head-shapes.ts";
 import { readModelShape } from "../models/shape.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
@@ -15,7 +16,7 @@ import { drawFleet } from "./profiles.ts";
 import { playRound, type WorldParts } from "./round-world.ts";
 import { simulationData, type SimulationData } from "./simulation-data.ts";
 import { SimulationLog } from "./simulation-log.ts";
-import { loadState, newDeviceState, newState, saveState } from "./simulation-state.ts";
+import { loadState, newState, saveState, type SimulationState } from "./simulation-state.ts";
 import { addCounts, addTotals, summarize, type SimulationSummary } from "./simulation-summary.ts";
 import type { WorkerSetup } from "./trainer-jobs.ts";
 import { type JobRunner, WorkerPool } from "./worker-pool.ts";
@@ -46,71 +47,105 @@ export async function runSimulation(
   settings: SimulationConfig,
   deps: SimulationDeps,
 ): Promise<SimulationSummary> {
-  const { base, fleet, outFolder, numWorkers, resume, signal } = deps;
-  const statePath = join(outFolder, "simulation-state.json");
-  if (!resume && existsSync(join(outFolder, "run.json"))) {
-    throw new ConfigError(`${outFolder} holds a run already`, {
-      hint: "resume it, or choose another folder",
-    });
-  }
-  const { seed } = settings;
+  const { outFolder, resume } = deps;
+  claimFolder(settings, deps);
   const data = simulationData(settings);
   for (const note of data.notes) deps.onNote(note);
   const config = coordinatorConfig(settings, data, deps);
-  const machines = drawFleet(fleet, settings.fleet.devices, settings.fleet.overrides, seed);
-  const shape = readModelShape(base, data.labels);
-  const pricing = new Pricing(shape, loadTokenizer(base), data.parts);
-  mkdirSync(outFolder, { recursive: true });
-  let state = resume ? loadState(statePath) : newState;
-  writeJson(join(outFolder, "simulation.json"), { settings, fleet, base });
-  const log = new SimulationLog(join(outFolder, "events.jsonl"), state.log, deps.onEvent);
-  const { kernels } = settings;
-  const { labels, parts, test } = data;
-  const setup: WorkerSetup = { baseFolder: base, labels, kernels, parts, test };
-  const pool = deps.createRunner?.(setup) ?? new WorkerPool(setup, numWorkers);
-  const heads = readHeadShapes(base, labels);
-  const { every: scoreEvery } = settings.evaluation;
-  const fixed = { seed, config, machines, shape, heads, scoreEvery };
-  const world: WorldParts = { ...fixed, pool, pricing, signal };
-  let devices = new Map(
-    machines.map(({ id }) => [
-      id,
-      state.devices[id] ?? { ...newDeviceState, hasBase: settings.baseInstalled },
-    ]),
-  );
+  const state = resume ? loadState(outFolder) : newState;
+  if (state.round >= config.rounds) {
+    throw new ConfigError(`${outFolder}: all ${state.round} rounds are done`);
+  }
+  const { parts, runner } = prepareWorld(settings, config, data, deps);
   try {
-    for (;;) {
-      const round = state.round + 1;
-      const isLast = round === config.rounds;
-      log.beginRound();
-      const start = { nowMs: state.nowMs, devices };
-      const played = await playRound(world, round, start, (atMs, event) =>
-        log.add(atMs, event, isLast),
-      );
-      const { summary } = played;
-      devices = new Map(played.devices);
-      const isSaved = summary.rounds === round;
-      state = {
-        round: isSaved ? round : state.round,
-        nowMs: played.nowMs,
-        log: log.position,
-        devices: Object.fromEntries(devices),
-        totals: addTotals(state.totals, summary.devices),
-        dropped: addCounts(state.dropped, summary.dropped),
-        numEvents: state.numEvents + played.numEvents,
-      };
-      if (!isSaved || isLast) {
-        const result = summarize(summary, state, machines);
-        writeJson(join(outFolder, "summary.json"), result);
-        return result;
-      }
-      saveState(statePath, state);
-    }
+    return await playRounds(parts, state, deps);
   } finally {
-    await pool.close();
+    await runner.close();
   }
 }
 
+async function playRounds(
+  parts: WorldParts,
+  begin: SimulationState,
+  { outFolder, onEvent }: SimulationDeps,
+): Promise<SimulationSummary> {
+  const { config, machines } = parts;
+  const log = new SimulationLog(join(outFolder, "events.jsonl"), begin.log, onEvent);
+  for (let state = begin; ;) {
+    const round = state.round + 1;
+    const isLast = round === config.rounds;
+    log.beginRound();
+    const played = await playRound(parts, round, state, (atMs, event) =>
+      log.add(atMs, event, isLast),
+    );
+    const { summary, nowMs, devices, numEvents } = played;
+    const isSaved = summary.rounds === round;
+    state = {
+      round: summary.rounds,
+      nowMs,
+      identity: new RunFolder(outFolder).identity() ?? begin.identity,
+      log: log.position,
+      devices,
+      totals: addTotals(state.totals, summary.devices),
+      dropped: addCounts(state.dropped, summary.dropped),
+      numEvents: state.numEvents + numEvents,
+    };
+    if (isSaved) saveState(outFolder, state);
+    if (isSaved && !isLast) continue;
+    const result = summarize(summary, state, machines);
+    writeJson(join(outFolder, "summary.json"), result);
+    return result;
+  }
+}
+
+function prepareWorld(
+  settings: SimulationConfig,
+  config: CoordinatorConfig,
+  { labels, parts: examples, test }: SimulationData,
+  { base, fleet, numWorkers, createRunner, signal }: SimulationDeps,
+): { parts: WorldParts; runner: JobRunner } {
+  const { seed, kernels, evaluation, baseInstalled } = settings;
+  const { devices, overrides } = settings.fleet;
+  const shape = readModelShape(base, labels);
+  const setup: WorkerSetup = { baseFolder: base, labels, kernels, parts: examples, test };
+  const runner = createRunner?.(setup) ?? new WorkerPool(setup, numWorkers);
+  const parts: WorldParts = {
+    seed,
+    config,
+    machines: drawFleet(fleet, devices, overrides, seed),
+    pool: runner,
+    pricing: new Pricing(shape, loadTokenizer(base), examples),
+    shape,
+    heads: readHeadShapes(base, labels),
+    scoreEvery: evaluation.every,
+    baseInstalled,
+    signal,
+  };
+  return { parts, runner };
+}
+
+/** Leaves a copy of the settings in the folder. Throws ConfigError when it holds another simulation, or another's settings. */
+function claimFolder(
+  settings: SimulationConfig,
+  { outFolder, resume, fleet }: SimulationDeps,
+): void {
+  const path = join(outFolder, "simulation.json");
+  if (!resume) {
+    if (existsSync(join(outFolder, "run.json"))) {
+      throw new ConfigError(`${outFolder} holds a run already`, {
+        hint: "resume it, or choose another folder",
+      });
+    }
+    writeJson(path, { settings, fleet });
+    return;
+  }
+  const saved = existsSync(path) ? JSON.stringify(readJson(path)) : "";
+  if (saved === JSON.stringify({ settings, fleet })) return;
+  throw new ConfigError(`${outFolder} does not hold this simulation`, {
+    expected: `the settings in ${path}`,
+    hint: "a simulation goes on with the settings that it began with",
+  });
+}
 function coordinatorConfig(
   { seed, participation, coordinator, evaluation }: SimulationConfig,
   { labels }: SimulationData,

@@ -20,13 +20,18 @@ export interface TrainJob {
   readonly kind: "train";
   readonly device: { readonly id: string; readonly index: number };
   readonly plan: TrainPlan;
+  /** Names the run that the memory belongs to. */
+  readonly run: string;
   /** Safetensors; null for fresh factors. */
   readonly adapter: Uint8Array | null;
+  /** What the device's trainer kept after its last round; null before its first. */
+  readonly memory: Uint8Array | null;
 }
 
 export interface TrainResult {
   readonly update: Uint8Array;
   readonly report: TrainerReport;
+  readonly memory: Uint8Array | null;
   /** Loss of each step. */
   readonly losses: readonly number[];
 }

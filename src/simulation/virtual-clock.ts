@@ -80,7 +80,9 @@ export class VirtualClock implements Clock {
       }
       const timer = this.#timers.take();
       if (timer === undefined) {
-        throw new FedspineError("the simulation stands still: no timer is set and no work is under way");
+        throw new FedspineError(
+          "the simulation stands still: no timer is set and no work is under way",
+        );
       }
       this.#nowMs = timer.dueMs;
       this.#numEvents += 1;

@@ -1,6 +1,7 @@
 /** A worker thread of a simulation: trains devices and scores adapters with the real engine, one job at a time. */
 import { parentPort, workerData } from "node:worker_threads";
 import { EngineTrainer } from "../device/engine-trainer.ts";
+import { volatileMemory } from "../device/training/trainer-memory.ts";
 import { Scorer } from "./scorer.ts";
 import type { JobMessage, Jobs, TrainJob, TrainResult, WorkerSetup } from "./trainer-jobs.ts";
 
@@ -8,11 +9,12 @@ const setup = workerData as WorkerSetup;
 let scorer: Scorer | undefined;
 
 /** A trainer of its own for every job: what a device was given before cannot show in its results. */
-async function train({ device, plan, adapter }: TrainJob): Promise<TrainResult> {
+async function train({ device, plan, run, adapter, memory: kept }: TrainJob): Promise<TrainResult> {
   const { baseFolder, labels, kernels, parts } = setup;
   const examples = parts[device.index] ?? [];
-  const trainer = new EngineTrainer({ examples, deviceId: device.id, kernels });
-  await trainer.prepare(baseFolder, labels, "simulation");
+  const memory = volatileMemory(kept);
+  const trainer = new EngineTrainer({ examples, deviceId: device.id, kernels, memory });
+  await trainer.prepare(baseFolder, labels, run);
   const losses: number[] = [];
   const onStep = (_: number, loss: number): Promise<void> => {
     losses.push(loss);
@@ -20,7 +22,7 @@ async function train({ device, plan, adapter }: TrainJob): Promise<TrainResult> 
   };
   const never = new AbortController().signal;
   const { update, report } = await trainer.train(plan, adapter, onStep, never);
-  return { update, report, losses };
+  return { update, report, losses, memory: memory.load() };
 }
 
 const handlers: { [K in keyof Jobs]: (job: Jobs[K]["job"]) => Promise<Jobs[K]["result"]> } = {

@@ -1,0 +1,84 @@
+import { test } from "node:test";
+import assert from "node:assert/strict";
+import { SmallSimulation } from "../support/small-simulation.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+
+const PRUNED = {
+  rounds: 4,
+  pruning: { final: 0.4, warmupShare: 0, cooldownShare: 0.25, maxStep: 0.5 },
+  controller: { kind: "s-ucb" },
+};
+
+test("a simulation gives the same bits with one worker and with two", async (t) => {
+  const simulation = new SmallSimulation(temporaryFolder(t), { coordinator: PRUNED });
+  const alone = await simulation.run("alone", { workers: 1 });
+  const pair = await simulation.run("pair", { workers: 2 });
+  assert.equal(alone.summary.ok, true, alone.summary.reason);
+  assert.equal(pair.events.length, alone.events.length);
+  assert.deepEqual(simulation.leftovers("pair"), simulation.leftovers("alone"));
+});
+
+test("an interrupted simulation ends with the bits of one that was left alone", async (t) => {
+  const simulation = new SmallSimulation(temporaryFolder(t), {
+    coordinator: PRUNED,
+    baseInstalled: false,
+  });
+  const whole = await simulation.run("whole");
+  const inRound = simulation.run("broken", {
+    interruptAt: ({ kind, ...event }) =>
+      kind === "update-received" && "round" in event && event.round === 3,
+  });
+  await assert.rejects(inRound, /interrupted/);
+  const rest = await simulation.run("broken", { resume: true });
+  assert.deepEqual(rest.summary, whole.summary);
+  assert.deepEqual(simulation.leftovers("broken"), simulation.leftovers("whole"));
+});
+
+test("devices that vanish or are off now and then cost updates, and no more", async (t) => {
+  const simulation = new SmallSimulation(temporaryFolder(t), {
+    fleet: {
+      profile: "gateways",
+      devices: 6,
+      overrides: {
+        dropoutProbability: 0.4,
+        dutyCycle: { onShare: 0.6, periodSeconds: 600 },
+        secondsPerGflop: 5000,
+      },
+    },
+    coordinator: { rounds: 5, quorum: 0.1, maxAttempts: 20 },
+  });
+  const { summary, events } = await simulation.run("unsteady");
+  assert.equal(summary.ok, true, summary.reason);
+  const left = events.flatMap((event) =>
+    event.kind === "device-left" && event.reason === "cut-off" ? [event.device] : [],
+  );
+  assert.ok(left.length > 0);
+  const counts = events.flatMap((event) =>
+    event.kind === "aggregated" ? [event.devices.length] : [],
+  );
+  assert.equal(counts.length, 5);
+  assert.ok(Math.min(...counts) < 6, counts.join());
+});
+
+test("the fleet's own base is fetched once, and counts", async (t) => {
+  const folder = temporaryFolder(t);
+  const fetched = new SmallSimulation(folder, { baseInstalled: false });
+  const { summary, events } = await fetched.run("fetched");
+  assert.equal(summary.ok, true, summary.reason);
+  const joined = events.filter(({ kind }) => kind === "device-joined");
+  assert.ok(joined.every((event) => event.kind === "device-joined" && !event.hasBase));
+  const received = events.flatMap((event) =>
+    event.kind === "update-received" ? [{ round: event.round, bytes: event.bytesDown }] : [],
+  );
+  const inRound = (round: number): number[] =>
+    received.filter((each) => each.round === round).map(({ bytes }) => bytes);
+  assert.ok(Math.min(...inRound(1)) > Math.max(...inRound(2)));
+});
+
+test("a folder that holds a run is not written over, and one without is not resumed", async (t) => {
+  const simulation = new SmallSimulation(temporaryFolder(t), { coordinator: { rounds: 1 } });
+  await assert.rejects(simulation.run("new", { resume: true }), /does not hold this simulation/);
+  await simulation.run("old");
+  await assert.rejects(simulation.run("old"), /holds a run already/);
+  await assert.rejects(simulation.run("old", { resume: true }), /all 1 rounds are done/);
+});
