@@ -7,6 +7,7 @@ import { bodySparsity } from "../cost/parameters.ts";
 import type { Sequence } from "../data/batch.ts";
 import type { Example } from "../data/examples.ts";
 import { encodeDataset } from "../data/sequences.ts";
+import type { Model } from "../models/model.ts";
 import { readModelShape } from "../models/shape.ts";
 import type { PruningPlan, TrainPlan } from "../protocol/messages.ts";
 import type { EngineOptions } from "../tensor/engine.ts";
@@ -53,8 +54,13 @@ interface Opening {
   readonly structure: Structure;
   readonly heldOutLoss: number | null;
   readonly pruningSkipped: boolean;
-  /** To be kept when the round is through; null where nothing is pruned. */
-  readonly state: PruningState | null;
+  /** What to go by while training and to keep when the round is through; null where nothing is pruned. */
+  readonly pruning: Pruning | null;
+}
+
+interface Pruning {
+  readonly plan: PruningPlan;
+  readonly state: PruningState;
 }
 
 export class EngineTrainer implements LocalTrainer {
@@ -93,7 +99,7 @@ export class EngineTrainer implements LocalTrainer {
     const scale = plan.alpha / plan.rank;
     const start = readStart(adapter, shape, scale);
     const data = this.#split(plan);
-    const { structure, heldOutLoss, pruningSkipped, state } = this.#open(plan, start, data);
+    const { structure, heldOutLoss, pruningSkipped, pruning } = this.#open(plan, start, data);
     const adapted = adaptBase(base, { plan, shape, start, structure });
     try {
       const { values, ...round } = await runLocalRound({
@@ -102,19 +108,15 @@ export class EngineTrainer implements LocalTrainer {
         sequences: data.training,
         shuffleSeed: `${plan.seed}/${deviceId}`,
         padId: tokenizer.special.pad ?? 0,
-        scoring:
-          plan.pruning === null || state === null
-            ? null
-            : this.#scoring(adapted.model, plan.pruning, state),
+        scoring: pruning && this.#scoring(adapted.model, pruning),
         onStep,
         signal,
       });
       const modules = adapted.lora.moduleNames();
-      const scores = state?.keeper.knows(structure) === true ? state.keeper.scores() : null;
+      const keeper = pruning?.state.keeper;
+      const scores = keeper?.knows(structure) === true ? keeper.scores() : null;
       const update = encodeUpdate({ values, modules, scale, shape, structure, scores });
-      if (plan.pruning !== null && state !== null) {
-        this.#memory.save(encodePruningState(state, this.#key(plan.pruning), shape.units));
-      }
+      if (pruning !== null) this.#remember(pruning);
       return {
         update,
         report: {
@@ -135,7 +137,8 @@ export class EngineTrainer implements LocalTrainer {
   #open(plan: TrainPlan, start: StartingPoint, data: Data): Opening {
     const { pruning } = plan;
     if (pruning === null) {
-      return { structure: start.structure, heldOutLoss: null, pruningSkipped: false, state: null };
+      const { structure } = start;
+      return { structure, heldOutLoss: null, pruningSkipped: false, pruning: null };
     }
     const { shape, base, tokenizer } = this.#ready();
     const batches = { batchSize: plan.batchSize, padId: tokenizer.special.pad ?? 0 };
@@ -160,25 +163,27 @@ export class EngineTrainer implements LocalTrainer {
         fleetScores: start.fleetScores,
         ownScores: () => {
           if (!keeper.knows(own)) {
-            const scoring = this.#scoring(model, pruning, before);
+            const scoring = this.#scoring(model, { plan: pruning, state: before });
             scoring.probe(data.training, { ...batches, shuffleSeed });
           }
           return keeper.scores();
         },
       });
       const state = { structure, keeper, guard };
-      return { structure, heldOutLoss, pruningSkipped: isSkipped, state };
+      const next = { plan: pruning, state };
+      return { structure, heldOutLoss, pruningSkipped: isSkipped, pruning: next };
     } finally {
       adapted.detach();
     }
   }
 
-  #scoring(
-    model: ConstructorParameters<typeof Scoring>[0]["model"],
-    plan: PruningPlan,
-    { keeper }: PruningState,
-  ): Scoring {
+  #scoring(model: Model, { plan, state: { keeper } }: Pruning): Scoring {
     return new Scoring({ model, plan, keeper, deviceId: this.#options.deviceId });
+  }
+
+  #remember({ plan, state }: Pruning): void {
+    const { shape } = this.#ready();
+    this.#memory.save(encodePruningState(state, this.#key(plan), shape.units));
   }
 
   #key({ score }: PruningPlan): PruningStateKey {
