@@ -17,13 +17,14 @@ export interface Scenario {
   readonly prunedShare: number;
   readonly halfRank: number;
   readonly overfit: number;
+  readonly hasOwnLinks: boolean;
   readonly lossRate: number;
 }
 
 /** RoBERTa-base: adapters on query and value only, or on all linear layers. */
 const queryValue = { bytesPerRank: 147_456, prunedShare: 0.25 };
 const allLinear = { bytesPerRank: 663_552, prunedShare: 0.5 };
-const common = { rounds: 100, halfRank: 4, overfit: 0, lossRate: 0 };
+const common = { rounds: 100, halfRank: 4, overfit: 0, hasOwnLinks: false, lossRate: 0 };
 
 const free = { pruning: "free", final: 0.6, slack: 0.1, ...queryValue, ...common } as const;
 const ramp = { pruning: "ramp", final: 0.5, slack: 0.1, ...allLinear, ...common } as const;
@@ -35,9 +36,18 @@ export const scenarios: readonly Scenario[] = [
   { name: "ramp, 10 of 80", participants: 10, ...ramp },
   { name: "wide ramp, 80 of 80", participants: 80, ...ramp, slack: 0.5 },
   { name: "wide ramp, 10 of 80", participants: 10, ...ramp, slack: 0.5 },
+  { name: "own links, 80 of 80", participants: 80, ...ramp, hasOwnLinks: true },
+  { name: "own links, 10 of 80", participants: 10, ...ramp, hasOwnLinks: true },
   { name: "hurtful ranks, 80 of 80", participants: 80, ...free, overfit: 0.05 },
   { name: "hurtful ranks, 10 of 80", participants: 10, ...free, overfit: 0.05 },
 ];
+
+/** Throws RangeError for a name that no scenario has. */
+export function scenarioNamed(name: string): Scenario {
+  const found = scenarios.find((scenario) => scenario.name === name);
+  if (found === undefined) throw new RangeError(`no scenario ${name}`);
+  return found;
+}
 
 /** Sums and means over the rounds of one play; times in simulated seconds. */
 export interface Play {

@@ -17,6 +17,7 @@ const modeFactors = [1, 1.5, 2, 3];
 const roundsPerMode = 20;
 const jitter = 0.05;
 const linkMbps = [1, 30] as const;
+const ownLinkMbps = [0.3, 30] as const;
 /** RoBERTa-base, a batch of 16 texts of 128 tokens, forward and backward with LoRA. */
 const gflopsPerStep = 700;
 /** Of a step, what pruning does not shorten: embeddings, norms, the optimiser. The cost model does not know of it. */
@@ -31,6 +32,8 @@ export interface WorldSettings {
   readonly halfRank: number;
   /** How much high ranks hurt: learning falls by the factor exp(-overfit * rank). */
   readonly overfit: number;
+  /** Whether a board keeps its link, between 0.3 and 30 Mb/s with 30 % noise, or draws one from 1 to 30 Mb/s in every round. */
+  readonly hasOwnLinks: boolean;
   /** Share of the updates that never arrive. */
   readonly lossRate: number;
 }
@@ -41,6 +44,7 @@ export interface Board {
   readonly type: string;
   readonly cores: number;
   readonly stepSeconds: number;
+  readonly linkMbps: number;
   /** Its data are harder or easier than the mean. */
   readonly difficulty: number;
   mode: number;
@@ -63,6 +67,7 @@ export class World {
       Array.from({ length: count }, (_, i) => ({
         ...{ id: `${type}-${i}`, type, cores, mode: 1, sparsity: 0, shock: 0 },
         stepSeconds: this.#uniform(low, high),
+        linkMbps: Math.exp(this.#uniform(Math.log(ownLinkMbps[0]), Math.log(ownLinkMbps[1]))),
         difficulty: Math.exp(0.15 * this.#rng.normal()),
       })),
     );
@@ -108,7 +113,7 @@ export class World {
   }
 
   #trainBoard(board: Board, choice: Choice, steps: number) {
-    const { payload, halfRank, overfit } = this.#settings;
+    const { payload, halfRank, overfit, hasOwnLinks } = this.#settings;
     const sparsityBefore = board.sparsity;
     // What is cut hurts at once and is trained away; see damage() for what stays.
     board.shock += 1.5 * Math.max(0, choice.sparsity - sparsityBefore);
@@ -125,7 +130,8 @@ export class World {
     const cost = this.#cost(choice);
     const speed = (fixedShare + (1 - fixedShare) * (1 - choice.sparsity)) * this.#noise(jitter);
     const stepMs = 1000 * board.stepSeconds * board.mode * speed;
-    const bitsPerMs = 1000 * this.#uniform(...linkMbps);
+    const mbps = hasOwnLinks ? board.linkMbps * this.#noise(0.3) : this.#uniform(...linkMbps);
+    const bitsPerMs = 1000 * mbps;
     const uploadMs = (8 * cost.bytesUp) / bitsPerMs;
     const downloadMs = (8 * cost.bytesDown) / bitsPerMs;
     const result = {

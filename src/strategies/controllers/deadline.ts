@@ -22,11 +22,28 @@ export interface DeadlineSettings {
 /** Halvings of the corridor when a time is solved for a sparsity: to a thousandth of its width. */
 const halvings = 10;
 
-/** Seconds that the slowest device needs when it prunes as far as it may and has the usual rank: no round is shorter. */
-export function shortestRound(fleet: readonly Timed[], { steps }: RoundView, rank: number): number {
-  return fleet.reduce((longest, { view, law }) => {
-    const choice = { sparsity: view.maxSparsity, rank: nearestRank(view, rank) };
-    return Math.max(longest, roundTime(law, view, choice, steps).total);
+/** Share of a device's time that the next lower rank must save for a device that all others wait for. */
+const worthARank = 0.05;
+
+/** What a device is asked when all others wait for it: the most pruning, and less than the usual rank where its link is what takes time. */
+export function hurried({ view, law }: Timed, { steps }: RoundView, rank: number): Choice {
+  const usual = nearestRank(view, rank);
+  const sparsity = view.maxSparsity;
+  const secondsAt = (rank: number): number => roundTime(law, view, { sparsity, rank }, steps).total;
+  let chosen = usual;
+  for (const lower of view.ranks.filter((rank) => rank < usual).reverse()) {
+    if (secondsAt(lower) > (1 - worthARank) * secondsAt(chosen)) break;
+    chosen = lower;
+  }
+  return { sparsity, rank: chosen };
+}
+
+/** Seconds that the slowest device needs when it hurries: no round is shorter. */
+export function shortestRound(fleet: readonly Timed[], round: RoundView, rank: number): number {
+  return fleet.reduce((longest, timed) => {
+    const { view, law } = timed;
+    const { total } = roundTime(law, view, hurried(timed, round, rank), round.steps);
+    return Math.max(longest, total);
   }, 0);
 }
 

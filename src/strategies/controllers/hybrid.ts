@@ -40,7 +40,7 @@ const readOptions = options(
     /** Steps in the list of ranks that a choice may be off the predicted one. */
     reach: integer(0),
   },
-  { ...plannerDefaults, trials: 0.1, certainty: 1.5, discount: 0.99, reach: 2 },
+  { ...plannerDefaults, trials: 0.1, certainty: 2, discount: 0.99, reach: 2 },
   "controller hybrid",
 );
 const at = "state of controller hybrid";
@@ -74,7 +74,7 @@ const readState = fields({
 type Device = ShapeOf<typeof deviceShape>;
 
 /**
- * Options: those of `model-based`, and `trials` (0.1), `certainty` (1.5), `discount` (0.99), `reach` (2).
+ * Options: those of `model-based`, and `trials` (0.1), `certainty` (2), `discount` (0.99), `reach` (2).
  * The formulas stand in docs/controllers.md.
  */
 export function hybrid(settings?: unknown): Controller {
@@ -84,7 +84,7 @@ export function hybrid(settings?: unknown): Controller {
   /** Advantages by rank. */
   let arms = new Map<number, Samples>();
 
-  /** Choices within reach of the predicted one that keep the deadline; the predicted one first. */
+  /** The predicted choice and those within reach of it that keep the deadline, by ascending rank. */
   function neighbours({ timed, choice }: Point, deadline: number, round: RoundView): Choice[] {
     if (timed === null) return [choice];
     const { ranks } = timed.view;
@@ -92,20 +92,20 @@ export function hybrid(settings?: unknown): Controller {
     const near = frontier(timed, deadline, round, plannerSettings.caution).filter(
       ({ rank }) => rank !== choice.rank && Math.abs(ranks.indexOf(rank) - home) <= reach,
     );
-    return [choice, ...near];
+    return [...near, choice].sort((a, b) => a.rank - b.rank);
   }
 
-  function pick(choices: readonly Choice[], rng: Rng): Choice {
-    const [home, ...others] = choices as readonly [Choice, ...Choice[]];
+  /** The predicted choice, or the best of those that are surely better; now and then the next one beside it, to learn. */
+  function pick(choices: readonly Choice[], home: Choice, rng: Rng): Choice {
     const samplesOf = ({ rank }: Choice): Samples => arms.get(rank) ?? noSamples();
-    if (others.length > 0 && rng.next() < trials) return rng.pick(others);
     let best = home;
-    for (const other of others) {
+    for (const other of choices) {
       const isBetter = surely(samplesOf(other), samplesOf(home), certainty);
-      if (isBetter && (best === home || meanOf(samplesOf(other)) > meanOf(samplesOf(best))))
-        best = other;
+      if (isBetter && meanOf(samplesOf(other)) > meanOf(samplesOf(best))) best = other;
     }
-    return best;
+    const i = choices.indexOf(best);
+    const beside = [choices[i - 1], choices[i + 1]].filter((choice) => choice !== undefined);
+    return beside.length > 0 && rng.next() < trials ? rng.pick(beside) : best;
   }
 
   function judge(outcome: Outcome, gain: number | null, scale: Scale, round: number): void {
@@ -139,7 +139,7 @@ export function hybrid(settings?: unknown): Controller {
         views.flatMap((view) => {
           const point = plan.points.get(view.id);
           if (point === undefined) return [];
-          const choice = pick(neighbours(point, plan.deadline ?? 0, round), rng);
+          const choice = pick(neighbours(point, plan.deadline ?? 0, round), point.choice, rng);
           const { loss = null, usual = null, rewards = [] } = devices.get(view.id) ?? {};
           devices.set(view.id, {
             ...{ asked: askedOf(view, choice, round), predictedRank: point.choice.rank },

@@ -2,7 +2,7 @@
 import { entries, fields, flag, integer, nullable, number, oneOf, text } from "../plain-shapes.ts";
 import type { ShapeOf } from "../plain-shapes.ts";
 import type { Choice, DeviceView, Explanation, Outcome, RoundView } from "./controller.ts";
-import { leastSacrifice, shortestRound } from "./deadline.ts";
+import { hurried, leastSacrifice, shortestRound } from "./deadline.ts";
 import type { DeadlineSettings, Timed } from "./deadline.ts";
 import { nearestRank, nearestSparsity } from "./feasible.ts";
 import { roundTime, TimeModel } from "./time-model.ts";
@@ -174,8 +174,7 @@ export class Planner {
     const ahead: Timed = { law, view: { ...view, minSparsity: early } };
     const choice = leastSacrifice(ahead, deadline, round, this.#settings);
     if (choice === null) {
-      const last = { sparsity: view.maxSparsity, rank: nearestRank(view, rank) };
-      return { timed: ahead, choice: last, situation: "late" };
+      return { timed: ahead, choice: hurried(timed, round, rank), situation: "late" };
     }
     const isFree = choice.sparsity <= view.minSparsity && choice.rank === view.ranks.at(-1);
     return { timed: ahead, choice, situation: isFree ? "free" : "bound" };
@@ -194,7 +193,8 @@ function lawTable(law: TimeLaw): Explanation["tables"][number] {
     type: "other devices of its type",
     fleet: "the whole fleet",
   };
-  const mbps = ({ mean }: { mean: number }): number | string => (mean > 1e-6 ? 1 / mean : "unknown");
+  const mbps = ({ mean }: { mean: number }): number | string =>
+    mean > 1e-6 ? 1 / mean : "unknown";
   return {
     title: `Time model, from ${sources[law.source]}`,
     columns: ["s/GFLOP", "spread, factor", "Mb/s up", "Mb/s down", "fixed s", "missed rounds"],
