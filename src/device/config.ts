@@ -29,6 +29,8 @@ const schema = v.strictObject({
   staysAfterRun: v.optional(v.boolean(), false),
   /** Kernel module: "simd" gives the same bits on every machine, "auto" the faster one that runs here. */
   kernels: v.optional(v.picklist(["simd", "relaxed", "auto"]), "auto"),
+  /** Memory that may be used, as told to the coordinator; absent: the machine's. In a container that is not the container's. */
+  memoryBytes: v.exactOptional(positive),
   /** Emulates a slower machine: at 0.25 every step takes four times as long. */
   speed: v.optional(v.pipe(v.number(), v.gtValue(0), v.maxValue(1)), 1),
   /** Emulates a slower link. */

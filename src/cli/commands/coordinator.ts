@@ -8,19 +8,16 @@ import { Rng } from "../../base/rng.ts";
 import { parseCoordinatorConfig, type CoordinatorConfig } from "../../coordinator/config.ts";
 import { runCoordinator } from "../../coordinator/run-coordinator.ts";
 import type { RunEvent } from "../../coordinator/run-events.ts";
-import { RunFolder } from "../../coordinator/run-folder.ts";
 import { loadExamples } from "../../data/dataset.ts";
 import { readHeadShapes } from "../../models/head-shapes.ts";
-import { loadModel } from "../../models/load.ts";
 import { readModelShape } from "../../models/shape.ts";
-import { Engine } from "../../tensor/engine.ts";
 import { brokerAccess } from "../broker-access.ts";
-import { attach, centralEvaluation } from "../central-evaluation.ts";
-import { saveAdapter } from "../adapter-folder.ts";
+import { centralEvaluation } from "../central-evaluation.ts";
 import { readConfigFile } from "../config-file.ts";
 import { eventLine } from "../event-lines.ts";
 import { kernelsOption, type KernelChoice } from "../options.ts";
 import { note, print, printJson } from "../output.ts";
+import { exportRun } from "../run-export.ts";
 
 interface Options {
   config: string;
@@ -63,13 +60,18 @@ async function run(options: Options): Promise<void> {
     resume: options.resume === true,
     signal: stop.signal,
   });
-  const adapter = summary.rounds === 0 ? null : exportAdapter(config);
+  const exported = summary.rounds === 0 ? null : exportRun(config);
+  const { adapter = null, structures = null } = exported ?? {};
   if (options.json === true) {
     printJson({
-      summary: { ...summary, adapter, residentBytes: process.resourceUsage().maxRSS * 1024 },
+      summary: {
+        ...{ ...summary, adapter, structures },
+        residentBytes: process.resourceUsage().maxRSS * 1024,
+      },
     });
   } else if (adapter !== null) {
     print(`adapter: ${adapter}`);
+    if (structures !== null) print(`pruned models: --structure ${join(structures, "DEVICE.json")}`);
   }
   if (!summary.ok) {
     note(`run failed: ${summary.reason}`);
@@ -96,20 +98,4 @@ function evaluation(
     maxTokens: config.plan.maxTokens,
     kernels,
   });
-}
-
-/** Writes the checkpoint's adapter as a PEFT folder and returns its path. */
-function exportAdapter(config: CoordinatorConfig): string | null {
-  const checkpoint = new RunFolder(config.runFolder).load();
-  if (checkpoint === undefined) return null;
-  const engine = Engine.create();
-  const model = loadModel(engine, config.base, { task: "classify", labels: config.labels });
-  const adapted = attach(model, checkpoint.adapter);
-  const { targets, dropout } = config.plan;
-  const { rank, scale } = checkpoint;
-  const folder = join(config.runFolder, "adapter");
-  const names = targets === "all-linear" ? adapted.lora.moduleNames() : targets;
-  const shape = { rank, alpha: rank * scale, targets: names, dropout };
-  saveAdapter(folder, model, shape, adapted.export(), config.base);
-  return folder;
 }

@@ -12,7 +12,7 @@ import { generatedFleet, userFleet, type DemoFleet } from "../demo/fleet.ts";
 import { closingLines, deviceTable, tryCommand, type DemoResult } from "../demo/report.ts";
 import { runDemo } from "../demo/run.ts";
 import { eventLine } from "../event-lines.ts";
-import { integer, kernelsOption, type KernelChoice } from "../options.ts";
+import { integer, kernelsOption, number, type KernelChoice } from "../options.ts";
 import { note, percent, print, printJson } from "../output.ts";
 import { progressBar, silentProgress, type Progress } from "../progress.ts";
 
@@ -24,6 +24,7 @@ interface Options {
   devices: number;
   rounds: number;
   steps: number;
+  pruned: number;
   seed: number;
   out?: string;
   writeData?: string;
@@ -42,6 +43,7 @@ export function command(): Command {
     .option("--devices <n>", "device processes", integer(1), 6)
     .option("--rounds <n>", "federated rounds", integer(1), 9)
     .option("--steps <n>", "local steps per device and round", integer(1), 60)
+    .option("--pruned <share>", "of each model's body, gone at the end", number(0, 0.9), 0.5)
     .option("--seed <n>", "seed of data, split and training", integer(0), 1)
     .option("--out <dir>", "run folder (default: runs/demo-<time>)")
     .option("--write-data <dir>", "only write the generated events there: train.tsv and test.tsv")
@@ -79,8 +81,8 @@ async function run(options: Options): Promise<void> {
       expected: "simd, relaxed or auto",
     });
   }
-  const { kernels, rounds, steps, seed } = options;
-  const settings = { kernels, rounds, steps, seed, folder, base, broker: options.broker ?? null };
+  const { kernels, rounds, steps, pruned, seed, broker = null } = options;
+  const settings = { kernels, rounds, steps, pruned, seed, folder, base, broker };
   const progress = options.json === true ? silentProgress : progressBar("rounds", options.rounds);
   const summary = await runDemo(fleet, settings, {
     onEvent: (event) => follow(event, say, progress),
@@ -88,7 +90,11 @@ async function run(options: Options): Promise<void> {
   });
   progress.stop();
   const result: DemoResult = {
-    summary: { ...summary, adapter: summary.adapter === null ? null : shown(summary.adapter) },
+    summary: {
+      ...summary,
+      adapter: summary.adapter === null ? null : shown(summary.adapter),
+      structures: summary.structures === null ? null : shown(summary.structures),
+    },
     bagOfWordsAccuracy: bagOfWordsAccuracy(fleet, options.seed),
     base: shown(base),
     wallMs: performance.now() - startMs,

@@ -53,7 +53,7 @@ async function run(options: Options): Promise<void> {
         kernels: config.kernels,
         memory: fileMemory(join(config.stateFolder, "pruning.safetensors")),
       }),
-    machine: { cores: cpus().length, memoryBytes: totalmem() },
+    machine: { cores: cpus().length, memoryBytes: config.memoryBytes ?? totalmem() },
     onEvent: (event) => report(log, event),
     signal: stop.signal,
   });

@@ -76,7 +76,7 @@ function rounded(row: readonly (string | number)[]): string[] {
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const grid = new Table({ head: [...head], style: { head: [], border: [] } });
+  const grid = new Table({ head: [...head], style: { head: [], border: [], compact: true } });
   for (const row of rows) grid.push([...row]);
   return grid.toString();
 }

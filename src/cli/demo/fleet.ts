@@ -16,19 +16,22 @@ export interface DeviceProfile {
   readonly upBytesPerSecond: number;
   readonly downBytesPerSecond: number;
   readonly latencyMs: number;
+  readonly memoryBytes: number;
 }
+
+const GIB = 2 ** 30;
 
 /**
  * Fastest first; a fleet takes them in turn. The order is that of the real boards, the distances are
  * far smaller: a true Zero 2 would make the demo wait for it.
  */
 const PROFILES: readonly DeviceProfile[] = [
-  profile("mini-pc", 1, 8_000_000, 8_000_000, 2),
-  profile("pi-5", 0.9, 4_000_000, 8_000_000, 5),
-  profile("pi-4", 0.7, 2_000_000, 4_000_000, 10),
-  profile("pi-4-wifi", 0.6, 500_000, 1_500_000, 30),
-  profile("pi-3", 0.5, 400_000, 1_200_000, 30),
-  profile("pi-zero-2", 0.4, 250_000, 1_000_000, 40),
+  profile("mini-pc", 1, 8_000_000, 8_000_000, 2, 8 * GIB),
+  profile("pi-5", 0.9, 4_000_000, 8_000_000, 5, 4 * GIB),
+  profile("pi-4", 0.7, 2_000_000, 4_000_000, 10, 2 * GIB),
+  profile("pi-4-wifi", 0.6, 500_000, 1_500_000, 30, 2 * GIB),
+  profile("pi-3", 0.5, 400_000, 1_200_000, 30, 1 * GIB),
+  profile("pi-zero-2", 0.4, 250_000, 1_000_000, 40, 0.5 * GIB),
 ];
 
 /** Examples of the generated task by device, largest first: gateways do not see equally much. */
@@ -129,6 +132,7 @@ function profile(
   upBytesPerSecond: number,
   downBytesPerSecond: number,
   latencyMs: number,
+  memoryBytes: number,
 ): DeviceProfile {
-  return { type, speed, upBytesPerSecond, downBytesPerSecond, latencyMs };
+  return { type, speed, upBytesPerSecond, downBytesPerSecond, latencyMs, memoryBytes };
 }

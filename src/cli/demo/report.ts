@@ -1,6 +1,7 @@
 /** The table and the sentences at the end of a demo run. */
 import Table from "cli-table3";
 import { byteText, durationText, percent } from "../output.ts";
+import type { Evaluation } from "../../coordinator/run-events.ts";
 import type { DemoFleet } from "./fleet.ts";
 import type { DemoSummary } from "./run.ts";
 
@@ -16,35 +17,29 @@ export interface DemoResult {
 export function deviceTable(fleet: DemoFleet, { summary }: DemoResult): string {
   const table = new Table({
     head: [
-      "device",
-      "type",
-      "speed",
-      "examples",
-      "steps",
-      "training",
-      "download",
-      "upload",
-      "up",
-      "down",
-      "peak memory",
+      ...["device", "type", "speed", "examples", "pruned", "rank", "step", "memory"],
+      ...["training", "download", "upload", "up", "down"],
     ],
-    style: { head: [], border: [] },
-    colAligns: ["left", "left", ...Array<"right">(9).fill("right")],
+    style: { head: [], border: [], compact: true },
+    colAligns: ["left", "left", ...Array<"right">(11).fill("right")],
   });
   for (const { id, profile } of fleet.devices) {
     const device = summary.devices.find((other) => other.id === id);
+    if (device === undefined) continue;
     table.push([
       id,
       profile.type,
       profile.speed.toFixed(2),
-      device?.numSamples ?? 0,
-      device?.steps ?? 0,
-      durationText(device?.trainMs ?? 0),
-      durationText(device?.downloadMs ?? 0),
-      durationText(device?.uploadMs ?? 0),
-      byteText(device?.bytesUp ?? 0),
-      byteText(device?.bytesDown ?? 0),
-      byteText(device?.residentBytes ?? 0),
+      device.numSamples,
+      percent(device.sparsity),
+      device.rank,
+      `${device.speedUp.toFixed(2)} x faster`,
+      `${byteText(device.firstPeakBytes)} -> ${byteText(device.lastPeakBytes)}`,
+      durationText(device.trainMs),
+      durationText(device.downloadMs),
+      durationText(device.uploadMs),
+      byteText(device.bytesUp),
+      byteText(device.bytesDown),
     ]);
   }
   return table.toString();
@@ -52,11 +47,17 @@ export function deviceTable(fleet: DemoFleet, { summary }: DemoResult): string {
 
 export function closingLines(result: DemoResult): string[] {
   const { summary, bagOfWordsAccuracy, wallMs } = result;
-  const score = (evaluation: { accuracy: number } | null): string =>
+  const score = (evaluation: Evaluation | null): string =>
     evaluation === null ? "not scored" : percent(evaluation.accuracy);
+  const { worst, numDevices = 0 } = summary.after ?? {};
+  const ofModels =
+    worst === undefined
+      ? []
+      : [`models     mean of ${numDevices} pruned ones; worst ${percent(worst.accuracy)} (${worst.device})`];
   return [
     `rounds     ${summary.rounds} in ${durationText(wallMs)}`,
     `accuracy   before ${score(summary.before)}, after ${score(summary.after)} on held-out text`,
+    ...ofModels,
     `baseline   ${percent(bagOfWordsAccuracy)} by a bag-of-words classifier that saw all devices' text`,
     `memory     coordinator ${byteText(summary.residentBytes)} at most`,
     `adapter    ${summary.adapter ?? "none"}`,
@@ -64,8 +65,11 @@ export function closingLines(result: DemoResult): string[] {
   ];
 }
 
-/** A command that classifies one text with the new adapter. */
+/** A command that classifies one text with the new adapter, on the most pruned device's model. */
 export function tryCommand({ summary, base, sampleText }: DemoResult): string {
+  const { adapter, structures } = summary;
   const quoted = `'${sampleText.replaceAll("'", "'\\''")}'`;
-  return `npx fedspine classify --model ${base} --adapter ${summary.adapter ?? ""} ${quoted}`;
+  const smallest = summary.devices.toSorted((a, b) => b.sparsity - a.sparsity)[0]?.id ?? "";
+  const cut = structures === null ? "" : ` --structure ${structures}/${smallest}.json`;
+  return `npx fedspine classify --model ${base} --adapter ${adapter ?? ""}${cut} ${quoted}`;
 }

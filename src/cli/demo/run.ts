@@ -16,6 +16,8 @@ export interface DemoSettings {
   readonly base: string;
   readonly rounds: number;
   readonly steps: number;
+  /** Share of each model's body that is gone at the end; 0 = nothing is pruned. */
+  readonly pruned: number;
   readonly kernels: "simd" | "relaxed" | "auto";
   readonly seed: number;
   /** An external broker instead of the bundled one. */
@@ -25,6 +27,8 @@ export interface DemoSettings {
 /** The coordinator's summary, with what only its process knows. */
 export type DemoSummary = RunSummary & {
   readonly adapter: string | null;
+  /** Folder with what each device's model was pruned to. */
+  readonly structures: string | null;
   readonly residentBytes: number;
 };
 
@@ -33,6 +37,11 @@ export interface DemoListener {
   /** A device process ended before the run did; the text says how and where its log is. */
   readonly onDeviceLost: (text: string) => void;
 }
+
+/** Few rounds: one to learn what matters, one in three at the end to recover. */
+const SCHEDULE = { warmupShare: 0.1, cooldownShare: 0.3, maxStep: 0.15, slack: 0.1 };
+const CONTROLLER = "hybrid";
+const RANKS = [4, 8, 16] as const;
 
 const CLI = fileURLToPath(new URL("../main.js", import.meta.url));
 
@@ -118,6 +127,9 @@ function writeConfigurations(fleet: DemoFleet, settings: DemoSettings, broker: s
       maxTokens: 96,
       dropout: 0,
     },
+    pruning: settings.pruned === 0 ? null : { final: settings.pruned, ...SCHEDULE },
+    controller: { kind: CONTROLLER },
+    ranks: [...RANKS],
   };
   const path = join(folder, "coordinator.json");
   writeJson(path, coordinator);
@@ -131,6 +143,7 @@ function writeConfigurations(fleet: DemoFleet, settings: DemoSettings, broker: s
       type: profile.type,
       kernels: settings.kernels,
       speed: profile.speed,
+      memoryBytes: profile.memoryBytes,
       link: {
         upBytesPerSecond: profile.upBytesPerSecond,
         downBytesPerSecond: profile.downBytesPerSecond,
