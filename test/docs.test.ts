@@ -7,6 +7,7 @@ import type { Command } from "commander";
 import { ExitCode } from "../src/base/errors.ts";
 import { parseCoordinatorConfig } from "../src/coordinator/config.ts";
 import { parseDeviceConfig } from "../src/device/config.ts";
+import { controllers } from "../src/strategies/controllers/index.ts";
 import { listFiles, projectRoot, readSource } from "./support/sources.ts";
 
 const documents = [
@@ -85,6 +86,35 @@ test("the configurations in the README are valid", () => {
   const [coordinator = "", device = ""] = codeBlocks(readSource("README.md"), "json");
   assert.equal(parseCoordinatorConfig(JSON.parse(coordinator)).fleet, "plant-7");
   assert.equal(parseDeviceConfig(JSON.parse(device)).fleet, "plant-7");
+});
+
+/** Keys that a parser names when it meets one that it does not know. */
+function knownKeys(parse: () => unknown): string[] {
+  try {
+    parse();
+  } catch (error) {
+    const [, names = ""] = /known keys: (.*)/.exec(String(error)) ?? [];
+    return names.split(", ");
+  }
+  assert.fail("the settings were taken");
+}
+
+test("docs/configuration.md names every setting", () => {
+  const odd = { "?": 1 };
+  const parts = [odd, { plan: odd }, { pruning: { final: 0.5, ...odd } }, { selfPruning: odd }];
+  const keys = [
+    ...parts.flatMap((part) =>
+      knownKeys(() => parseCoordinatorConfig({ base: "x", labels: ["a"], ...part })),
+    ),
+    ...knownKeys(() => parseDeviceConfig({ data: "x", ...odd })),
+  ];
+  assert.ok(keys.length > 60, `only ${keys.length} settings were found`);
+  const text = readSource("docs/configuration.md");
+  for (const key of keys) {
+    const isNamed = text.includes(`| \`${key}\``) || text.includes(`\`${key}\` (`);
+    assert.ok(isNamed, key);
+  }
+  for (const kind of Object.keys(controllers)) assert.ok(text.includes(`| \`${kind}\``), kind);
 });
 
 test("the README lists every exit code", () => {
