@@ -1,60 +1,60 @@
-/** `npm run bench:controllers [-- words]`: every controller over the toy fleet; a table on stderr, one JSON line per result on stdout. */
+/**
+ * Every controller on every scenario of the toy fleet, over eight seeds.
+ *
+ *   npm run bench:controllers -- ramp hybrid s-ucb
+ *
+ * Words choose scenarios and controllers that contain them; none of a sort means all. A table on stderr, one JSON line per
+ * scenario and controller on stdout.
+ */
 import { controllers, createController } from "../../src/strategies/controllers/index.ts";
 import { play, scenarios, type Play } from "./play.ts";
 
 const numSeeds = 8;
+const words = process.argv.slice(2);
 
-/** Mean and standard deviation over the seeds. */
-function spread(values: readonly number[]): { mean: number; sd: number } {
-  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
-  return { mean, sd: Math.sqrt(squares / Math.max(1, values.length - 1)) };
+/** Those that contain one of the words; all when no word fits any. */
+function chosen<T>(items: readonly T[], nameOf: (item: T) => string): readonly T[] {
+  const fitting = items.filter((item) => words.some((word) => nameOf(item).includes(word)));
+  return fitting.length > 0 ? fitting : items;
 }
 
-const words = process.argv.slice(2);
-const isWanted = (name: string, all: readonly string[]): boolean => {
-  const chosen = words.filter((word) => all.some((known) => known.includes(word)));
-  return chosen.length === 0 || chosen.some((word) => name.includes(word));
-};
-const names = Object.keys(controllers);
-const columns = ["round s", "waiting s", "sparsity", "rank", "loss", "to target s", "saved"];
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
 
-for (const scenario of scenarios) {
-  if (
-    !isWanted(
-      scenario.name,
-      scenarios.map(({ name }) => name),
-    )
-  )
-    continue;
+function deviation(values: readonly number[]): number {
+  const middle = mean(values);
+  return Math.sqrt(mean(values.map((value) => (value - middle) ** 2)));
+}
+
+/** Texts of one row; `fixedS` is the mean round time of the fixed choice. */
+function cells(plays: readonly Play[], fixedS: number): string[] {
+  const of = (read: (one: Play) => number): number => mean(plays.map(read));
+  const rounds = plays.map(({ meanRoundS }) => meanRoundS);
+  return [
+    `${mean(rounds).toFixed(0)} ± ${deviation(rounds).toFixed(0)}`,
+    of((one) => one.meanWaitingS).toFixed(0),
+    `${(100 * (1 - mean(rounds) / fixedS)).toFixed(0)} %`,
+    of((one) => (one.secondsToTarget ?? Infinity) / 3600).toFixed(1),
+    of((one) => one.finalLoss).toFixed(3),
+    of((one) => one.finalSparsity).toFixed(3),
+    of((one) => one.meanRank).toFixed(1),
+  ];
+}
+
+const columns = ["round s", "waiting s", "saved", "target h", "final loss", "sparsity", "rank"];
+const line = (name: string, texts: readonly string[]): string =>
+  [name.padEnd(14), ...texts.map((text) => text.padStart(12))].join("");
+
+for (const scenario of chosen(scenarios, ({ name }) => name)) {
   console.error(`\n${scenario.name}, ${numSeeds} seeds`);
-  console.error(
-    ["controller".padEnd(14), ...columns.map((column) => column.padStart(12))].join(""),
-  );
-  const baseline = new Map<string, number>();
-  for (const name of names) {
-    if (!isWanted(name, names) && name !== "fixed") continue;
-    const plays: Play[] = [];
-    for (let seed = 1; seed <= numSeeds; seed++) {
-      plays.push(play(createController(name), scenario, seed));
-    }
-    const of = (key: keyof Play): { mean: number; sd: number } =>
-      spread(plays.map((one) => one[key] ?? NaN));
-    const round = of("meanRoundS");
-    baseline.set(name, round.mean);
-    const saved = 1 - round.mean / (baseline.get("fixed") ?? round.mean);
-    const cells = [
-      `${round.mean.toFixed(0)} ±${round.sd.toFixed(0)}`,
-      of("meanWaitingS").mean.toFixed(0),
-      of("finalSparsity").mean.toFixed(3),
-      of("meanRank").mean.toFixed(1),
-      of("finalLoss").mean.toFixed(3),
-      of("secondsToTarget").mean.toFixed(0),
-      `${(100 * saved).toFixed(0)} %`,
-    ];
-    console.error([name.padEnd(14), ...cells.map((cell) => cell.padStart(12))].join(""));
-    process.stdout.write(
-      `${JSON.stringify({ scenario: scenario.name, controller: name, plays })}\n`,
-    );
+  console.error(line("controller", columns));
+  const playAll = (name: string): Play[] =>
+    Array.from({ length: numSeeds }, (_, i) => play(createController(name), scenario, i + 1));
+  const fixedS = mean(playAll("fixed").map(({ meanRoundS }) => meanRoundS));
+  for (const name of chosen(Object.keys(controllers), (known) => known)) {
+    const plays = playAll(name);
+    console.error(line(name, cells(plays, fixedS)));
+    console.log(JSON.stringify({ scenario: scenario.name, controller: name, plays }));
   }
 }

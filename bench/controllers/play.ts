@@ -1,24 +1,18 @@
 /** Lets one controller run the toy fleet for a whole run and sums up what it cost and reached. */
 import { Rng } from "../../src/base/rng.ts";
-import type { Controller, RoundView } from "../../src/strategies/controllers/controller.ts";
-import { corridor, pruningSchedule } from "../../src/strategies/pruning-schedule.ts";
-import { World, type Board } from "./world.ts";
+import type { Choice, Controller, RoundView } from "../../src/strategies/controllers/controller.ts";
+import { corridor, pruningSchedule, type Corridor } from "../../src/strategies/pruning-schedule.ts";
+import { World, type Board, type WorldSettings } from "./world.ts";
 
-export interface Scenario {
+export interface Scenario extends Omit<WorldSettings, "seed"> {
   readonly name: string;
   /** "free": any sparsity up to `final` in any round, pruned units come back. "ramp": the schedule with its defaults. */
   readonly pruning: "free" | "ramp";
   readonly final: number;
-  /** Of the ramp: how far devices may stand off it. */
+  /** How far devices may stand off the ramp. */
   readonly slack: number;
   readonly participants: number;
   readonly rounds: number;
-  readonly bytesPerRank: number;
-  readonly prunedShare: number;
-  readonly halfRank: number;
-  readonly overfit: number;
-  readonly hasOwnLinks: boolean;
-  readonly lossRate: number;
 }
 
 /** RoBERTa-base: adapters on query and value only, or on all linear layers. */
@@ -54,7 +48,6 @@ export interface Play {
   readonly meanRoundS: number;
   /** Mean over rounds and participants of the time between a device's end and the round's. */
   readonly meanWaitingS: number;
-  readonly totalS: number;
   readonly finalSparsity: number;
   readonly meanRank: number;
   readonly finalLoss: number;
@@ -65,43 +58,28 @@ export interface Play {
 const steps = 20;
 const targetLoss = 1;
 
+/** A run of `scenario.rounds` rounds; worlds and draws of one seed are the same for every controller. */
 export function play(controller: Controller, scenario: Scenario, seed: number | string): Play {
-  const { payload, ...rest } = { payload: scenario, ...scenario };
-  const world = new World({ ...rest, payload, seed });
+  const { rounds, final, participants } = scenario;
+  const world = new World({ ...scenario, seed });
   const rng = Rng.fromSeed(seed).fork("controller");
-  const schedule = pruningSchedule({ final: scenario.final, slack: scenario.slack });
-  const boards = new Map(world.boards.map((board) => [board.id, board]));
+  const limits = limitsOf(scenario);
   const sums = { round: 0, waiting: 0, rank: 0 };
   let secondsToTarget: number | null = null;
 
-  for (let round = 1; round <= scenario.rounds; round++) {
+  for (let round = 1; round <= rounds; round++) {
     world.beginRound(round);
-    const limits = (board: Board): { min: number; max: number } =>
-      scenario.pruning === "free"
-        ? { min: 0, max: scenario.final }
-        : corridor(schedule, round, scenario.rounds, board.sparsity);
-    const views = world.participants(scenario.participants).map((board) => {
-      const { min, max } = limits(board);
+    const asked = new Map(world.participants(participants).map((board) => [board.id, board]));
+    const about: RoundView = {
+      ...{ round, rounds, steps, finalSparsity: final },
+      referenceSparsity: limits(round, 0).reference,
+    };
+    const views = [...asked.values()].map((board) => {
+      const { min, max } = limits(round, board.sparsity);
       return world.view(board, min, max);
     });
-    const reference =
-      scenario.pruning === "free"
-        ? scenario.final / 2
-        : corridor(schedule, round, scenario.rounds, 0).reference;
-    const about: RoundView = {
-      ...{ round, rounds: scenario.rounds, steps },
-      ...{ referenceSparsity: reference, finalSparsity: scenario.final },
-    };
     const choices = controller.propose(views, about, rng);
-    const outcomes = world.train(
-      new Map(
-        [...choices].flatMap(([id, choice]) => {
-          const board = boards.get(id);
-          return board === undefined ? [] : [[board, choice] as const];
-        }),
-      ),
-      steps,
-    );
+    const outcomes = world.train(byBoard(choices, asked), steps);
     controller.learn(outcomes, about);
 
     const times = outcomes.flatMap(({ result }) =>
@@ -114,14 +92,34 @@ export function play(controller: Controller, scenario: Scenario, seed: number | 
     if (secondsToTarget === null && world.fleetLoss() <= targetLoss) secondsToTarget = sums.round;
   }
   return {
-    meanRoundS: sums.round / scenario.rounds,
-    meanWaitingS: sums.waiting / scenario.rounds,
-    totalS: sums.round,
+    meanRoundS: sums.round / rounds,
+    meanWaitingS: sums.waiting / rounds,
     finalSparsity: mean(world.boards.map(({ sparsity }) => sparsity)),
-    meanRank: sums.rank / scenario.rounds,
+    meanRank: sums.rank / rounds,
     finalLoss: world.fleetLoss(),
     secondsToTarget,
   };
+}
+
+/** Bounds of a device's sparsity by round and by what it has reached. */
+function limitsOf({ pruning, final, slack, rounds }: Scenario) {
+  const schedule = pruningSchedule({ final, slack });
+  return (round: number, reached: number): Corridor =>
+    pruning === "free"
+      ? { min: 0, max: final, reference: final / 2 }
+      : corridor(schedule, round, rounds, reached);
+}
+
+function byBoard(
+  choices: ReadonlyMap<string, Choice>,
+  boards: ReadonlyMap<string, Board>,
+): Map<Board, Choice> {
+  return new Map(
+    [...boards].flatMap(([id, board]) => {
+      const choice = choices.get(id);
+      return choice === undefined ? [] : [[board, choice] as const];
+    }),
+  );
 }
 
 function mean(values: readonly number[]): number {

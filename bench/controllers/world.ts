@@ -16,18 +16,22 @@ const kinds = [
 const modeFactors = [1, 1.5, 2, 3];
 const roundsPerMode = 20;
 const jitter = 0.05;
+/** Mb/s, uniform in every round, or log-uniform once for each board. */
 const linkMbps = [1, 30] as const;
 const ownLinkMbps = [0.3, 30] as const;
+/** Of a reported loss: it is that of one batch. */
+const lossNoise = 0.03;
 /** RoBERTa-base, a batch of 16 texts of 128 tokens, forward and backward with LoRA. */
 const gflopsPerStep = 700;
 /** Of a step, what pruning does not shorten: embeddings, norms, the optimiser. The cost model does not know of it. */
 const fixedShare = 0.05;
-export const ranks = [2, 4, 8, 16, 32];
+const ranks = [2, 4, 8, 16, 32];
 
 export interface WorldSettings {
   readonly seed: number | string;
-  /** LoRA bytes per unit of rank at sparsity 0, and the part of them that pruning removes in proportion. */
-  readonly payload: { readonly bytesPerRank: number; readonly prunedShare: number };
+  /** LoRA bytes per unit of rank at sparsity 0, and the part of them that shrinks in proportion to sparsity. */
+  readonly bytesPerRank: number;
+  readonly prunedShare: number;
   /** Rank at which half of the possible learning per step is reached. */
   readonly halfRank: number;
   /** How much high ranks hurt: learning falls by the factor exp(-overfit * rank). */
@@ -113,14 +117,14 @@ export class World {
   }
 
   #trainBoard(board: Board, choice: Choice, steps: number) {
-    const { payload, halfRank, overfit, hasOwnLinks } = this.#settings;
+    const { bytesPerRank, halfRank, overfit, hasOwnLinks } = this.#settings;
     const sparsityBefore = board.sparsity;
     // What is cut hurts at once and is trained away; see damage() for what stays.
     board.shock += 1.5 * Math.max(0, choice.sparsity - sparsityBefore);
     board.sparsity = choice.sparsity;
     const before = board.difficulty * (this.loss + damage(board));
-    const rate =
-      ((0.06 * choice.rank) / (choice.rank + halfRank)) * Math.exp(-overfit * choice.rank);
+    const capacity = choice.rank / (choice.rank + halfRank);
+    const rate = 0.06 * capacity * Math.exp(-overfit * choice.rank);
     // A damaged model also teaches the fleet less.
     const learnt = (rate * Math.max(0, this.loss - 0.25)) / (1 + damage(board));
     const recovered = board.shock * (1 - 0.5 ** (steps / 20));
@@ -138,17 +142,17 @@ export class World {
       ...{ stepMs, trainMs: steps * stepMs, uploadMs, downloadMs, steps, sparsityBefore },
       ...{ bytesUp: cost.bytesUp, bytesDown: cost.bytesDown, sparsity: choice.sparsity },
       completionMs: steps * stepMs + uploadMs + downloadMs,
-      lossFirst: before * this.#noise(0.03),
-      lossLast: after * this.#noise(0.03),
+      lossFirst: before * this.#noise(lossNoise),
+      lossLast: after * this.#noise(lossNoise),
       heldOutLoss: before * this.#noise(0.02),
-      importance: (before - after) * payload.bytesPerRank * 1e-6 * this.#noise(0.3),
+      importance: (before - after) * bytesPerRank * 1e-6 * this.#noise(0.3),
       numSamples: 600,
     };
     return { outcome: { device: board.id, choice, cost, result }, learnt };
   }
 
   #cost({ sparsity, rank }: Choice): ChoiceCost {
-    const { bytesPerRank, prunedShare } = this.#settings.payload;
+    const { bytesPerRank, prunedShare } = this.#settings;
     const bytes = rank * bytesPerRank * (1 - prunedShare * sparsity);
     return {
       gflopsPerStep: gflopsPerStep * (1 - sparsity) * (1 + 0.0005 * rank),

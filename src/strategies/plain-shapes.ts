@@ -46,6 +46,9 @@ export function oneOf<const T extends string>(...known: readonly T[]): Shape<T> 
   };
 }
 
+/** Somebody else's state, read by its owner. */
+export const opaque: Shape<unknown> = (value) => value;
+
 export function nullable<T>(shape: Shape<T>): Shape<T | null> {
   return (value, at) => (value === null ? null : shape(value, at));
 }

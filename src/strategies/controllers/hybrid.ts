@@ -8,6 +8,7 @@ import {
   list,
   nullable,
   number,
+  opaque,
   options,
 } from "../plain-shapes.ts";
 import type { ShapeOf } from "../plain-shapes.ts";
@@ -33,7 +34,7 @@ const readOptions = options(
     ...plannerShapes,
     /** Share of the choices that try a neighbour of the best known one. */
     trials: number(0, 1),
-    /** Standard errors by which another rank must be better than the predicted one. */
+    /** Standard errors of the difference by which another rank must be better than the predicted one. */
     certainty: number(0, 10),
     /** Weight of a reward per later round. */
     discount: number(0.01, 1),
@@ -69,7 +70,7 @@ const armShape = fields({ rank: integer(1), samples: samplesShape });
 const readState = fields({
   devices: entries(deviceShape),
   arms: list(armShape),
-  planner: (value: unknown) => value,
+  planner: opaque,
 });
 type Device = ShapeOf<typeof deviceShape>;
 
@@ -81,7 +82,7 @@ export function hybrid(settings?: unknown): Controller {
   const { trials, certainty, discount, reach, ...plannerSettings } = readOptions(settings);
   const planner = new Planner(plannerSettings);
   let devices = new Map<string, Device>();
-  /** Advantages by rank. */
+  /** By rank: rewards of all devices less what each usually gets. */
   let arms = new Map<number, Samples>();
 
   /** The predicted choice and those within reach of it that keep the deadline, by ascending rank. */
@@ -178,8 +179,8 @@ export function hybrid(settings?: unknown): Controller {
       const { asked, predictedRank, rewards } = device;
       const reason =
         asked.rank === predictedRank
-          ? "the predicted point of the common deadline"
-          : `within the deadline, off the predicted rank ${predictedRank}`;
+          ? planner.reason(deviceId)
+          : `rank ${predictedRank} was predicted, and this one is in time too: to use or to try what was learnt`;
       return {
         summary: `${chosen(asked)}: ${reason}`,
         tables: [

@@ -1,12 +1,12 @@
 /** Predicts every device's time and takes from each only what the round's deadline demands, as LEGEND and JCPBA do. */
-import { entries, fields, options } from "../plain-shapes.ts";
+import { entries, fields, opaque, options } from "../plain-shapes.ts";
 import { askedOf, askedShape, chosen, feasibleTable } from "./asked.ts";
 import type { Asked } from "./asked.ts";
 import type { Controller } from "./controller.ts";
 import { Planner, plannerDefaults, plannerShapes } from "./planner.ts";
 
 const readOptions = options(plannerShapes, plannerDefaults, "controller model-based");
-const readState = fields({ asked: entries(askedShape), planner: (value: unknown) => value });
+const readState = fields({ asked: entries(askedShape), planner: opaque });
 const at = "state of controller model-based";
 
 /** Options: `rank` (8), `rankWeight` (0.25), `caution` (2), `foresight` (0.5). The formulas stand in docs/controllers.md. */
@@ -40,12 +40,10 @@ export function modelBased(settings?: unknown): Controller {
     explain(deviceId) {
       const last = asked.get(deviceId);
       if (last === undefined) return null;
-      const tables = planner.tables(deviceId);
-      const reason =
-        tables.length === 0
-          ? "nobody was measured yet, so the reference ramp and the usual rank"
-          : "the least pruning and the largest rank that should meet the common deadline";
-      return { summary: `${chosen(last)}: ${reason}`, tables: [...tables, feasibleTable(last)] };
+      return {
+        summary: `${chosen(last)}: ${planner.reason(deviceId)}`,
+        tables: [...planner.tables(deviceId), feasibleTable(last)],
+      };
     },
   };
 }

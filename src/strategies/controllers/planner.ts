@@ -1,5 +1,15 @@
 /** The plan of a round by prediction: one deadline for all, and for each device the choice that gives up least to meet it. */
-import { entries, fields, flag, integer, nullable, number, oneOf, text } from "../plain-shapes.ts";
+import {
+  entries,
+  fields,
+  flag,
+  integer,
+  nullable,
+  number,
+  oneOf,
+  opaque,
+  text,
+} from "../plain-shapes.ts";
 import type { ShapeOf } from "../plain-shapes.ts";
 import type { Choice, DeviceView, Explanation, Outcome, RoundView } from "./controller.ts";
 import { hurried, leastSacrifice, shortestRound } from "./deadline.ts";
@@ -22,13 +32,21 @@ export const plannerShapes = {
 };
 export const plannerDefaults = { rank: 8, rankWeight: 0.25, caution: 2, foresight: 0.5 };
 
+/** Why a device's predicted point is where it is. */
+const reasons = {
+  unknown: "nobody was measured yet, so the reference ramp and the usual rank",
+  free: "its deadline leaves it the least pruning and the largest rank",
+  bound: "the least pruning and the largest rank that should meet its deadline",
+  late: "it cannot meet the deadline with certainty, so it hurries as far as it may",
+} as const;
+type Situation = keyof typeof reasons;
+
 /** What the prediction says for one device. */
 export interface Point {
   /** The device with its corridor as foresight leaves it, and its law; null while nobody is measured. */
   readonly timed: Timed | null;
   readonly choice: Choice;
-  /** "free": it gives up nothing. "bound": the deadline costs it sparsity or rank. "late": it cannot meet the deadline. */
-  readonly situation: "free" | "bound" | "late" | "unknown";
+  readonly situation: Situation;
 }
 
 export interface Plan {
@@ -44,7 +62,8 @@ const seconds = fields({ compute: number(0), transfer: number(0), total: number(
 const link = fields({ mean: number(0), spread: number(0) });
 const forecastShape = fields({
   type: text,
-  deadline: number(0),
+  situation: oneOf("unknown", "free", "bound", "late"),
+  deadline: nullable(number(0)),
   law: nullable(
     fields({
       ...{ secondsPerGflop: number(0), computeSpread: number(0), up: link, down: link },
@@ -59,7 +78,7 @@ const readState = fields({
   isReversible: flag,
   usual: nullable(number(0)),
   forecasts: entries(forecastShape),
-  times: (value: unknown) => value,
+  times: opaque,
 });
 
 export class Planner {
@@ -94,10 +113,13 @@ export class Planner {
 
   /** Keeps what was chosen in the end, for the comparison with what will be measured. */
   note(view: DeviceView, choice: Choice, round: RoundView, { deadline, points }: Plan): void {
-    const law = points.get(view.id)?.timed?.law ?? null;
-    const predicted = law === null ? null : roundTime(law, view, choice, round.steps);
-    const { type } = view;
-    this.#forecasts.set(view.id, { type, deadline: deadline ?? 0, law, predicted, measured: null });
+    const { timed, situation } = points.get(view.id) ?? { timed: null, situation: "unknown" };
+    const law = timed?.law ?? null;
+    this.#forecasts.set(view.id, {
+      ...{ type: view.type, situation, deadline, law },
+      predicted: law === null ? null : roundTime(law, view, choice, round.steps),
+      measured: null,
+    });
   }
 
   learn(outcomes: readonly Outcome[]): void {
@@ -134,25 +156,31 @@ export class Planner {
     this.#forecasts = forecasts;
   }
 
+  /** Why the predicted point was what it was; for devices that {@link note} knows. */
+  reason(deviceId: string): string {
+    return reasons[this.#forecasts.get(deviceId)?.situation ?? "unknown"];
+  }
+
   /** The law that the last choice was based on, and its prediction beside the measurement. */
   tables(deviceId: string): Explanation["tables"] {
     const forecast = this.#forecasts.get(deviceId);
     if (forecast === undefined || forecast.law === null) return [];
     const { law, deadline, predicted, measured } = forecast;
-    const row = (name: string, read: (time: ShapeOf<typeof seconds>) => number) => [
+    const row = (name: string, part: keyof ShapeOf<typeof seconds>): (string | number)[] => [
       name,
-      predicted === null ? "unknown" : read(predicted),
-      measured === null ? "not yet" : read(measured),
+      predicted?.[part] ?? "unknown",
+      measured?.[part] ?? "not yet",
     ];
     return [
       lawTable(law),
       {
-        title: `Seconds of the round; the deadline was ${deadline.toFixed(1)}`,
+        title: "Seconds of the round",
         columns: ["of", "predicted", "measured"],
         rows: [
-          row("training", ({ compute }) => compute),
-          row("transfer", ({ transfer }) => transfer),
-          row("all", ({ total }) => total),
+          row("training", "compute"),
+          row("transfer", "transfer"),
+          row("all", "total"),
+          ["the common deadline", deadline ?? "unknown", ""],
         ],
       },
     ];
@@ -167,10 +195,8 @@ export class Planner {
   #point(timed: Timed, deadline: number, round: RoundView): Point {
     const { view, law } = timed;
     const { rank, foresight } = this.#settings;
-    const usual = foresight * (this.#usual ?? deadline);
-    const early = !this.#isReversible
-      ? this.#leastSparsity(timed, Math.min(deadline, usual), round)
-      : view.minSparsity;
+    const sooner = Math.min(deadline, foresight * (this.#usual ?? deadline));
+    const early = this.#isReversible ? view.minSparsity : this.#leastSparsity(timed, sooner, round);
     const ahead: Timed = { law, view: { ...view, minSparsity: early } };
     const choice = leastSacrifice(ahead, deadline, round, this.#settings);
     if (choice === null) {
@@ -180,7 +206,7 @@ export class Planner {
     return { timed: ahead, choice, situation: isFree ? "free" : "bound" };
   }
 
-  /** Of the choices within a deadline that with the least pruning, whatever rank that takes; all of the corridor when there is none. */
+  /** The least pruning within a deadline, whatever rank that takes; the most where none is enough. */
   #leastSparsity(timed: Timed, deadline: number, round: RoundView): number {
     const settings = { ...this.#settings, rankWeight: 0 };
     return leastSacrifice(timed, deadline, round, settings)?.sparsity ?? timed.view.maxSparsity;

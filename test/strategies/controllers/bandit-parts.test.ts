@@ -5,7 +5,7 @@ import { Rng } from "../../../src/base/rng.ts";
 import type { Outcome } from "../../../src/strategies/controllers/controller.ts";
 import { draw, reward } from "../../../src/strategies/controllers/factor-bandit.ts";
 import { record, split, wholeRange } from "../../../src/strategies/controllers/interval-tree.ts";
-import { rewardParts } from "../../../src/strategies/controllers/reward.ts";
+import { rewardParts, type RewardParts } from "../../../src/strategies/controllers/reward.ts";
 import { addSample, noSamples, surely } from "../../../src/strategies/controllers/samples.ts";
 import { emptyPrior } from "../../../src/strategies/controllers/type-prior.ts";
 
@@ -80,20 +80,28 @@ test("rewards compare with the round's median, and being early earns nothing", (
     loss: device === "late" ? 1.1 : null,
     maxSparsity: 0.4,
   }));
-  const [early, middle, late, gone] = outcomes.map(({ device }) => parts.get(device));
-  assert.equal(early?.compute, 1);
-  assert.equal(middle?.compute, 1);
+  const of = (device: string): RewardParts => {
+    const found = parts.get(device);
+    assert.ok(found !== undefined);
+    return found;
+  };
+  assert.equal(of("early").compute, 1);
+  assert.equal(of("middle").compute, 1);
   // 39 s against the median of 10 s, on the logarithmic scale that ends at 16 times the median.
-  assert.ok(Math.abs((late?.compute ?? 0) - (1 - Math.log(3.9) / Math.log(16))) < 1e-12);
-  assert.ok(Math.abs((early?.learning ?? 0) - 0.25) < 1e-9);
-  assert.equal(middle?.learning, 0.5);
-  assert.equal(late?.learning, 1);
-  assert.equal(late?.improvement, 0);
-  assert.ok(Math.abs((early?.progress ?? 0) - 0.5) < 1e-9);
-  assert.equal(late?.progress, 1);
-  assert.equal(late?.transfer, 0.9);
-  assert.deepEqual(new Set(Object.values(gone ?? {})), new Set([0]));
+  near(of("late").compute, 1 - Math.log(3.9) / Math.log(16));
+  near(of("early").learning, 0.25);
+  near(of("middle").learning, 0.5);
+  near(of("late").learning, 1);
+  near(of("late").improvement, 0);
+  near(of("early").progress, 0.5);
+  near(of("late").progress, 1);
+  near(of("late").transfer, 0.9);
+  assert.deepEqual(new Set(Object.values(of("gone"))), new Set([0]));
 });
+
+function near(actual: number, expected: number): void {
+  assert.ok(Math.abs(actual - expected) < 1e-9, `${actual} is not ${expected}`);
+}
 
 test("one choice is surely better only when the difference outgrows its error", () => {
   const [good, bad] = [noSamples(), noSamples()];

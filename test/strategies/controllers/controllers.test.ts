@@ -128,6 +128,11 @@ function play(
   });
 }
 
+/** JSON knows no negative zero. */
+function asSaved(value: unknown): unknown {
+  return JSON.parse(JSON.stringify(value));
+}
+
 for (const name of names) {
   test(`${name} stays inside every device's limits and crashes on nothing`, () => {
     fc.assert(
@@ -151,8 +156,8 @@ for (const name of names) {
           play(second, course, Rng.fromState(state), middle),
           play(first, course, rng, middle),
         );
-        assert.deepEqual(second.export(), first.export());
-        assert.deepEqual(second.explain("device-0"), first.explain("device-0"));
+        assert.equal(JSON.stringify(second.export()), JSON.stringify(first.export()));
+        assert.deepEqual(asSaved(second.explain("device-0")), asSaved(first.explain("device-0")));
       }),
     );
   });

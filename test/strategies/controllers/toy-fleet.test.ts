@@ -14,7 +14,6 @@ function means(name: string, scenario: Scenario): Play {
   return {
     meanRoundS: mean((one) => one.meanRoundS),
     meanWaitingS: mean((one) => one.meanWaitingS),
-    totalS: mean((one) => one.totalS),
     finalSparsity: mean((one) => one.finalSparsity),
     meanRank: mean((one) => one.meanRank),
     finalLoss: mean((one) => one.finalLoss),
