@@ -43,6 +43,8 @@ export interface ModelShape {
   readonly normParameters: number;
   /** Parameters of the layers behind the last block: classifier with `numLabels` outputs, pooler; tied decoders count 0. */
   readonly headParameters: number;
+  /** Those among them that training the head changes: not a pooler that came with the checkpoint, none of a language model. */
+  readonly trainedHeadParameters: number;
   readonly numLabels: number;
 }
 

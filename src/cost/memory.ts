@@ -43,8 +43,7 @@ function stateBytes(shape: ModelShape, { structure, targets, rank, trainHead }: 
     const { outputs, inputs } = keptSize(each, structure);
     bytes += 4 * (tensorBytes(rank * inputs) + tensorBytes(outputs * rank));
   }
-  const isHeadTrained = trainHead && traitsOf(shape).isClassifier;
-  return bytes + (isHeadTrained ? 3 * tensorBytes(shape.headParameters) : 0);
+  return bytes + (trainHead ? 3 * tensorBytes(shape.trainedHeadParameters) : 0);
 }
 
 function stepBytes(shape: ModelShape, setup: StepSetup): number {

@@ -127,9 +127,11 @@ class StepWalk {
     const isTracked = this.#isTracked;
     this.#light([B, B * C], [this.#M * C], isTracked);
     const { hasHeadDense } = this.#traits;
-    if (hasHeadDense) this.#head(B, C, isTracked, trainHead);
-    if (hasHeadDense) this.#light([B * C], [B * C], isTracked || trainHead);
-    this.#head(B, numLabels, isTracked || (hasHeadDense && trainHead), trainHead);
+    const { headParameters, trainedHeadParameters } = this.#shape;
+    const trainsDense = hasHeadDense && trainHead && trainedHeadParameters === headParameters;
+    if (hasHeadDense) this.#head(B, C, isTracked, trainsDense);
+    if (hasHeadDense) this.#light([B * C], [B * C], isTracked || trainsDense);
+    this.#head(B, numLabels, isTracked || trainsDense, trainHead);
     this.#crossEntropy(B, numLabels, isTracked || trainHead);
   }
 

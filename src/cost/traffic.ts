@@ -2,7 +2,6 @@
 import type { ModelShape } from "../base/model-shape.ts";
 import { unitKinds, type UnitCounts } from "../base/structure.ts";
 import { adaptedLinears, keptSize, type AdapterSetup } from "./parameters.ts";
-import { traitsOf } from "./traits.ts";
 
 export interface TrafficSetup extends AdapterSetup {
   readonly trainHead: boolean;
@@ -44,12 +43,11 @@ function* tensorsOf(
     yield [`${linear.name}.lora_A.weight`, [rank, inputs]];
     yield [`${linear.name}.lora_B.weight`, [outputs, rank]];
   }
-  if (trainHead && traitsOf(shape).isClassifier) {
-    const weights = shape.numLabels * shape.width;
+  const weights = shape.numLabels * shape.width;
+  if (trainHead && weights > 0) {
     yield ["h".repeat(HEAD_NAME_CHARS), [shape.numLabels, shape.width]];
-    if (shape.headParameters > weights) {
-      yield ["h".repeat(HEAD_NAME_CHARS - 1), [shape.headParameters - weights]];
-    }
+    const others = shape.trainedHeadParameters - weights;
+    if (others > 0) yield ["h".repeat(HEAD_NAME_CHARS - 1), [others]];
   }
   if (hasScores) {
     const { units } = shape;

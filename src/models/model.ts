@@ -12,7 +12,7 @@ import type { Tensor } from "../tensor/tensor.ts";
 import type { Architecture, ModelFamily, Task } from "./architecture.ts";
 import type { ModelDescription } from "./description.ts";
 import { ClassifierHead, LmHead } from "./heads.ts";
-import { modelShape } from "./shape.ts";
+import { modelShape, unitCounts } from "./shape.ts";
 import { Transformer, type TokenBatch } from "./transformer.ts";
 
 export class Model {
@@ -43,13 +43,14 @@ export class Model {
     this.config = config;
     this.labels = labels;
     this.architecture = architecture;
-    this.shape = modelShape(description);
-    this.structure = structure ?? fullStructure(this.shape.units);
+    this.structure = structure ?? fullStructure(unitCounts(architecture));
     this.body = new Transformer(store, architecture, family.names);
     this.#head =
       head.kind === "classifier"
         ? new ClassifierHead(store, architecture, head, labels.length)
         : new LmHead(store, architecture, head, this.body);
+    const pooler = head.kind === "classifier" ? head.pooler : undefined;
+    this.shape = modelShape(description, pooler !== undefined && !store.isFresh(`${pooler}.weight`));
   }
 
   /** The linear layers that adapters may attach to. */

@@ -1,8 +1,9 @@
-/** The sizes of a model from its description alone: no engine, no weights. */
+/** The sizes of a model from its description: no engine, and of the weights no more than their names. */
 import { join } from "node:path";
 import type { LinearShape, ModelShape, UnitSpan } from "../base/model-shape.ts";
 import { unitKinds, type UnitCounts } from "../base/structure.ts";
 import { readJsonObject } from "../io/json.ts";
+import { openWeights } from "../io/model-folder.ts";
 import type { NormKind } from "../nn/norm.ts";
 import {
   linearRoles,
@@ -45,8 +46,11 @@ export function unitCounts({ numLayers, numKvHeads, innerWidth }: Architecture):
   return { layers: numLayers, heads: numKvHeads, ffn: innerWidth };
 }
 
-/** The sizes of a described model. */
-export function modelShape({ family, architecture, head, labels }: ModelDescription): ModelShape {
+/** The sizes of a described model; a pooler that the checkpoint stores is not trained. */
+export function modelShape(
+  { family, architecture, head, labels }: ModelDescription,
+  isPoolerStored = false,
+): ModelShape {
   const { vocabSize, width, numLayers, maxPositions, norm } = architecture;
   const { names } = family;
   const hasPositions = names.positionEmbedding !== undefined;
@@ -71,18 +75,33 @@ export function modelShape({ family, architecture, head, labels }: ModelDescript
     embeddingParameters: width * (vocabSize + (hasPositions ? maxPositions : 0) + tokenTypes),
     normParameters: (2 * numLayers + wholeModelNorms.length) * normSize(norm, width),
     headParameters: headParameters(head, architecture, labels.length),
+    trainedHeadParameters: trainedHeadParameters(head, architecture, labels.length, isPoolerStored),
     numLabels: labels.length,
   };
 }
 
 /**
- * The sizes of the model that a folder's config.json describes: as a classifier of `labels` where they are
- * given, else as what `architectures` says. Throws CheckpointError.
+ * The sizes of the model that a folder's config.json describes, with a look at which weights it stores: as a
+ * classifier of `labels` where they are given, else as what `architectures` says. Throws CheckpointError.
  */
 export function readModelShape(folder: string, labels?: readonly string[]): ModelShape {
   const path = join(folder, "config.json");
   const purpose = labels === undefined ? {} : ({ task: "classify", labels } as const);
-  return modelShape(describeConfig(readJsonObject(path), path, purpose));
+  const description = describeConfig(readJsonObject(path), path, purpose);
+  return modelShape(description, isPoolerStored(description, folder));
+}
+
+function isPoolerStored({ head, family }: ModelDescription, folder: string): boolean {
+  if (head.kind !== "classifier" || head.pooler === undefined) return false;
+  const name = `${head.pooler}.weight`;
+  const weights = openWeights(folder);
+  const isStored = weights.tensors.has(name) || weights.tensors.has(withoutPrefix(name, family));
+  weights.close();
+  return isStored;
+}
+
+function withoutPrefix(name: string, { optionalPrefix }: ModelFamily): string {
+  return name.startsWith(optionalPrefix) ? name.slice(optionalPrefix.length) : name;
 }
 
 function layerShapes(
@@ -115,6 +134,17 @@ function layerShapes(
 
 function normSize({ kind }: NormKind, width: number): number {
   return kind === "layer" ? 2 * width : width;
+}
+
+function trainedHeadParameters(
+  head: HeadSpec,
+  architecture: Architecture,
+  numLabels: number,
+  isPoolerFrozen: boolean,
+): number {
+  if (head.kind !== "classifier") return 0;
+  const { pooler: _, ...classifier } = head;
+  return headParameters(isPoolerFrozen ? classifier : head, architecture, numLabels);
 }
 
 function headParameters(

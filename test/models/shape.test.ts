@@ -48,6 +48,9 @@ test("a base becomes a classifier of the given labels", () => {
   assert.equal(plain.numLabels, 3);
   assert.equal(other.numLabels, 4);
   assert.equal(other.headParameters - plain.headParameters, plain.width + 1);
+  // The classifier's checkpoint has a pooler, which stays; the base has none, so one is trained.
+  assert.equal(plain.trainedHeadParameters, 3 * (plain.width + 1));
+  assert.equal(other.trainedHeadParameters, other.headParameters);
   assert.throws(
     () => readModelShape(tinyFolder("llama-tied").replace("llama-tied", "gone")),
     (error) => error instanceof CheckpointError && /gone/.test(error.message),

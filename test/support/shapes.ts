@@ -26,6 +26,7 @@ export function encoderShape(sizes: ShapeSizes): ModelShape {
     embeddingParameters: width * (vocabSize + maxPositions + 1),
     normParameters: 2 * width * (2 * numLayers + 1),
     headParameters: numLabels * (width + 1),
+    trainedHeadParameters: numLabels * (width + 1),
   };
 }
 
@@ -40,6 +41,7 @@ export function decoderShape(sizes: ShapeSizes): ModelShape {
     embeddingParameters: width * vocabSize,
     normParameters: width * (2 * numLayers + 1),
     headParameters: numLabels * width,
+    trainedHeadParameters: numLabels * width,
   };
 }
 

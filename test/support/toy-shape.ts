@@ -28,6 +28,7 @@ export const TOY_SHAPE: ModelShape = {
   embeddingParameters: 5 * (20 + 16),
   normParameters: 30,
   headParameters: 15,
+  trainedHeadParameters: 15,
   numLabels: 3,
 };
 
