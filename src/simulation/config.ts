@@ -37,6 +37,17 @@ const schema = v.strictObject({
     devices: v.optional(v.pipe(positive, v.maxValue(10_000)), 8),
     overrides: v.optional(behaviourOverrides, {}),
   }),
+  /**
+   * Times as of a larger model: what is learnt stays the base's, but training takes as long as with this many billions of
+   * operations in an unpruned step of the plan's batch, tokens and rank, and transfers as long as with unpruned updates of this size.
+   */
+  emulate: v.optional(
+    v.strictObject({
+      gflopsPerStep: v.exactOptional(v.pipe(v.number(), v.gtValue(0))),
+      updateBytes: v.exactOptional(positive),
+    }),
+    {},
+  ),
   /** How the training examples are dealt out to devices. */
   partition: v.optional(
     v.variant("kind", [

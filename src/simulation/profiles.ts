@@ -15,13 +15,19 @@ export interface SimulatedMachine {
 
 /** What a machine has to work with in one round. */
 export interface RoundConditions {
-  /** Power mode and jitter included. */
+  /** Power mode, jitter and emulation included. */
   readonly secondsPerGflop: number;
   readonly upBytesPerSecond: number;
   readonly downBytesPerSecond: number;
   readonly latencyMs: number;
   /** The share of its training after which the device vanishes; null when it stays. */
   readonly vanishesAt: number | null;
+}
+
+/** How much longer than the base's own everything takes; see `emulate` in the settings. */
+export interface TimeFactors {
+  readonly training: number;
+  readonly transfer: number;
 }
 
 /** Settings that replace those of every board and link. */
@@ -64,6 +70,7 @@ export function drawConditions(
   { id, board, link, secondsPerGflop }: SimulatedMachine,
   round: number,
   seed: number,
+  factors: TimeFactors,
 ): RoundConditions {
   const rng = Rng.fromSeed(`${seed}/conditions/${id}/${round}`);
   const period = Math.floor((round - 1) / board.modeRounds);
@@ -71,10 +78,11 @@ export function drawConditions(
   const jitter = Math.exp(board.jitter * rng.fork("jitter").normal());
   const dropout = rng.fork("dropout");
   const isGone = dropout.next() < board.dropoutProbability;
+  const bytesPerMegabit = 1e6 / 8 / factors.transfer;
   return {
-    secondsPerGflop: secondsPerGflop * mode * jitter,
-    upBytesPerSecond: BYTES_PER_MEGABIT * drawn(link.upMegabitsPerSecond, rng.fork("up")),
-    downBytesPerSecond: BYTES_PER_MEGABIT * drawn(link.downMegabitsPerSecond, rng.fork("down")),
+    secondsPerGflop: secondsPerGflop * mode * jitter * factors.training,
+    upBytesPerSecond: bytesPerMegabit * drawn(link.upMegabitsPerSecond, rng.fork("up")),
+    downBytesPerSecond: bytesPerMegabit * drawn(link.downMegabitsPerSecond, rng.fork("down")),
     latencyMs: drawn(link.latencyMs, rng.fork("latency")),
     vanishesAt: isGone ? dropout.next() : null,
   };
@@ -96,7 +104,6 @@ export function dutyAt(
   return { isOn, changesAtMs: startMs + (isOn ? onMs : periodMs) };
 }
 
-const BYTES_PER_MEGABIT = 1e6 / 8;
 const BOARD_KEYS = [
   ...(["jitter", "dropoutProbability", "dutyCycle", "memoryBytes", "secondsPerGflop"] as const),
 ];

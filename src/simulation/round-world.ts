@@ -10,7 +10,7 @@ import { MemoryBroker } from "../transport/memory.ts";
 import { fleetScores } from "./fleet-scores.ts";
 import { InstalledBase } from "./installed-base.ts";
 import type { Pricing } from "./pricing.ts";
-import { drawConditions, dutyAt, type SimulatedMachine } from "./profiles.ts";
+import { drawConditions, dutyAt, type SimulatedMachine, type TimeFactors } from "./profiles.ts";
 import { BlobPool } from "./shared-blobs.ts";
 import { SimulatedDevice } from "./simulated-device.ts";
 import { newDeviceState, type DeviceState, type SimulationState } from "./simulation-state.ts";
@@ -24,6 +24,7 @@ export interface WorldParts {
   readonly machines: readonly SimulatedMachine[];
   readonly pool: JobRunner;
   readonly pricing: Pricing;
+  readonly factors: TimeFactors;
   readonly shape: ModelShape;
   readonly heads: HeadShapes;
   /** Score after the first, the last, and every so many rounds. */
@@ -132,7 +133,7 @@ class RoundWorld {
   }
 
   #start(machine: SimulatedMachine): SimulatedDevice {
-    const { seed, config, pool, pricing } = this.#parts;
+    const { seed, config, pool, pricing, factors } = this.#parts;
     const { id } = machine;
     const state = this.#stateOf(id);
     const change = (changes: Partial<DeviceState>): void =>
@@ -142,7 +143,7 @@ class RoundWorld {
     );
     const device = new SimulatedDevice({
       ...{ clock: this.#clock, broker: this.#broker, pool, pricing, machine, base },
-      conditions: drawConditions(machine, this.#round, seed),
+      conditions: drawConditions(machine, this.#round, seed, factors),
       fleet: config.fleet,
       store: this.#blobs.store(base.roots()),
       rng: this.#rng(`${id}/${this.#numStarts++}`),

@@ -29,6 +29,22 @@ const totalsSchema = v.object({
   bytesDown: count,
 });
 
+const roundSchema = v.object({
+  round: count,
+  /** When it began, in virtual time. */
+  startMs: amount,
+  /** From the first command to the last update. */
+  durationMs: amount,
+  /** Mean over the devices of the longest device's time less their own. */
+  waitingMs: amount,
+  /** Devices whose updates count. */
+  updates: count,
+  /** Billions of operations of all training that came to its end. */
+  gflops: amount,
+  bytesUp: count,
+  bytesDown: count,
+});
+
 const stateSchema = v.object({
   round: count,
   nowMs: amount,
@@ -39,12 +55,15 @@ const stateSchema = v.object({
   devices: v.record(v.string(), deviceSchema),
   /** Sums over the rounds, by device. */
   totals: v.record(v.string(), totalsSchema),
+  rounds: v.array(roundSchema),
   dropped: v.record(v.string(), count),
   numEvents: count,
 });
 
 /** What a simulated device keeps from round to round. */
 export type DeviceState = v.InferOutput<typeof deviceSchema>;
+/** One round as a whole. */
+export type RoundRecord = v.InferOutput<typeof roundSchema>;
 /** What a device has done so far. */
 export type DeviceTotals = v.InferOutput<typeof totalsSchema>;
 export type SimulationState = v.InferOutput<typeof stateSchema>;
@@ -58,6 +77,7 @@ export const newState: SimulationState = {
   log: { sizeBytes: 0, present: [] },
   devices: {},
   totals: {},
+  rounds: [],
   dropped: {},
   numEvents: 0,
 };

@@ -1,13 +1,56 @@
 /** The record that a simulation leaves at its end. */
-import type { Evaluation, RunSummary } from "../coordinator/run-events.ts";
+import type { Evaluation, RunEvent, RunSummary } from "../coordinator/run-events.ts";
 import type { SimulatedMachine } from "./profiles.ts";
-import type { DeviceTotals, SimulationState } from "./simulation-state.ts";
+import type { DeviceTotals, RoundRecord, SimulationState } from "./simulation-state.ts";
 
 export interface SimulatedDeviceSummary extends DeviceTotals {
   readonly id: string;
   readonly type: string;
   readonly link: string;
   readonly gflops: number;
+}
+
+/** Collects what the events of one round say of it as a whole. */
+export class RoundTally {
+  readonly #round: number;
+  readonly #startMs: number;
+  #durationMs = 0;
+  #waitingMs = 0;
+  #updates = 0;
+
+  constructor(round: number, startMs: number) {
+    this.#round = round;
+    this.#startMs = startMs;
+  }
+
+  add(event: RunEvent): void {
+    if (event.kind === "aggregated") this.#updates = event.devices.length;
+    if (event.kind !== "round-finished") return;
+    this.#durationMs = event.durationMs;
+    this.#waitingMs = event.waitingMs;
+  }
+
+  /** `before` and `after` are the devices' states around the round. */
+  record(
+    { devices }: RunSummary,
+    before: SimulationState["devices"],
+    after: SimulationState["devices"],
+  ): RoundRecord {
+    const gflopsOf = (states: SimulationState["devices"]): number =>
+      Object.values(states).reduce((sum, { gflops }) => sum + gflops, 0);
+    const bytes = (key: "bytesUp" | "bytesDown"): number =>
+      devices.reduce((sum, device) => sum + device[key], 0);
+    return {
+      round: this.#round,
+      startMs: this.#startMs,
+      durationMs: this.#durationMs,
+      waitingMs: this.#waitingMs,
+      updates: this.#updates,
+      gflops: gflopsOf(after) - gflopsOf(before),
+      bytesUp: bytes("bytesUp"),
+      bytesDown: bytes("bytesDown"),
+    };
+  }
 }
 
 export interface SimulationSummary {
@@ -18,6 +61,7 @@ export interface SimulationSummary {
   readonly after: Evaluation | null;
   /** Simulated. */
   readonly durationMs: number;
+  readonly perRound: readonly RoundRecord[];
   readonly devices: readonly SimulatedDeviceSummary[];
   readonly total: { readonly gflops: number; readonly bytesUp: number; readonly bytesDown: number };
   readonly dropped: Readonly<Record<string, number>>;
@@ -80,6 +124,7 @@ export function summarize(
     total: { gflops: sum("gflops"), bytesUp: sum("bytesUp"), bytesDown: sum("bytesDown") },
     dropped: state.dropped,
     numEvents: state.numEvents,
+    perRound: state.rounds,
     devices,
   };
 }

@@ -2,7 +2,9 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { ConfigError } from "../base/errors.ts";
+import type { ModelShape } from "../base/model-shape.ts";
 import { parseCoordinatorConfig, type CoordinatorConfig } from "../coordinator/config.ts";
+import { costOf } from "../cost/approximate.ts";
 import type { RunEvent } from "../coordinator/run-events.ts";
 import { RunFolder } from "../coordinator/run-folder.ts";
 import { readJson, writeJson } from "../io/json.ts";
@@ -12,12 +14,13 @@ import { loadTokenizer } from "../text/tokenizer.ts";
 import type { SimulationConfig } from "./config.ts";
 import type { FleetProfile } from "./fleet-schema.ts";
 import { Pricing } from "./pricing.ts";
-import { drawFleet } from "./profiles.ts";
+import { drawFleet, type TimeFactors } from "./profiles.ts";
 import { playRound, type WorldParts } from "./round-world.ts";
 import { simulationData, type SimulationData } from "./simulation-data.ts";
 import { SimulationLog } from "./simulation-log.ts";
 import { loadState, newState, saveState, type SimulationState } from "./simulation-state.ts";
-import { addCounts, addTotals, summarize, type SimulationSummary } from "./simulation-summary.ts";
+import { addCounts, addTotals, RoundTally, summarize } from "./simulation-summary.ts";
+import type { SimulationSummary } from "./simulation-summary.ts";
 import type { WorkerSetup } from "./trainer-jobs.ts";
 import { type JobRunner, WorkerPool } from "./worker-pool.ts";
 
@@ -75,9 +78,11 @@ async function playRounds(
     const round = state.round + 1;
     const isLast = round === config.rounds;
     log.beginRound();
-    const played = await playRound(parts, round, state, (atMs, event) =>
-      log.add(atMs, event, isLast),
-    );
+    const tally = new RoundTally(round, state.nowMs);
+    const played = await playRound(parts, round, state, (atMs, event) => {
+      tally.add(event);
+      log.add(atMs, event, isLast);
+    });
     const { summary, nowMs, devices, numEvents } = played;
     const isSaved = summary.rounds === round;
     state = {
@@ -87,6 +92,9 @@ async function playRounds(
       log: log.position,
       devices,
       totals: addTotals(state.totals, summary.devices),
+      rounds: isSaved
+        ? [...state.rounds, tally.record(summary, state.devices, devices)]
+        : state.rounds,
       dropped: addCounts(state.dropped, summary.dropped),
       numEvents: state.numEvents + numEvents,
     };
@@ -115,6 +123,7 @@ function prepareWorld(
     machines: drawFleet(fleet, devices, overrides, seed),
     pool: runner,
     pricing: new Pricing(shape, loadTokenizer(base), examples),
+    factors: timeFactors(settings.emulate, shape, config),
     shape,
     heads: readHeadShapes(base, labels),
     scoreEvery: evaluation.every,
@@ -122,6 +131,25 @@ function prepareWorld(
     signal,
   };
   return { parts, runner };
+}
+
+function timeFactors(
+  { gflopsPerStep, updateBytes }: SimulationConfig["emulate"],
+  shape: ModelShape,
+  { plan, pruning }: CoordinatorConfig,
+): TimeFactors {
+  const { rank, targets, batchSize, maxTokens, trainHead, dropout } = plan;
+  const numTokens = Math.min(maxTokens, shape.maxPositions);
+  const own = costOf(shape, {
+    ...{ rank, targets, batchSize, numTokens, trainHead, dropout },
+    structure: { sparsity: 0 },
+    scoresUnits: pruning !== null,
+    sendsMeanScores: false,
+  });
+  return {
+    training: gflopsPerStep === undefined ? 1 : gflopsPerStep / own.gflopsPerStep,
+    transfer: updateBytes === undefined ? 1 : updateBytes / own.bytesUp,
+  };
 }
 
 /** Leaves a copy of the settings in the folder. Throws ConfigError when it holds another simulation, or another's settings. */

@@ -33,7 +33,11 @@ const handlers: { [K in keyof Jobs]: (job: Jobs[K]["job"]) => Promise<Jobs[K]["r
 parentPort?.on("message", ({ serial, job }: JobMessage) => {
   const done = job.kind === "train" ? handlers.train(job) : handlers.score(job);
   done.then(
-    (result) => parentPort?.postMessage({ serial, result }),
+    (result) => {
+      // Handed over, not copied.
+      const buffers = "update" in result ? [result.update.buffer as ArrayBuffer] : [];
+      parentPort?.postMessage({ serial, result }, buffers);
+    },
     (error: unknown) => {
       const failure = error instanceof Error ? error.message : String(error);
       parentPort?.postMessage({ serial, failure });

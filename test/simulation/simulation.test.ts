@@ -82,3 +82,16 @@ test("a folder that holds a run is not written over, and one without is not resu
   await assert.rejects(simulation.run("old"), /holds a run already/);
   await assert.rejects(simulation.run("old", { resume: true }), /all 1 rounds are done/);
 });
+
+test("emulating a larger model changes times and nothing that is learnt", async (t) => {
+  const folder = temporaryFolder(t);
+  const own = new SmallSimulation(folder);
+  const large = new SmallSimulation(folder, {
+    emulate: { gflopsPerStep: 100, updateBytes: 1_000_000 },
+  });
+  const [small, big] = [await own.run("own"), await large.run("large")];
+  const adapter = "adapter-round-3.safetensors";
+  assert.equal(large.leftovers("large")[adapter], own.leftovers("own")[adapter]);
+  assert.ok(big.summary.durationMs > 10 * small.summary.durationMs);
+  assert.equal(big.summary.total.gflops.toFixed(9), small.summary.total.gflops.toFixed(9));
+});
