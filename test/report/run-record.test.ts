@@ -13,7 +13,7 @@ const lines = runLog({ devices: ["a", "b", "c"], rounds: 3, perRound: 2 });
 test("every event that the report uses is read, and what it does not use is left out", () => {
   const { events, unreadableLines } = parseEvents(logText(lines));
   assert.equal(unreadableLines, 0);
-  const unused = ["round-finished"];
+  const unused = ["controller-decided", "round-finished"];
   assert.deepEqual(
     events.map(({ kind }) => kind),
     lines.map(({ kind }) => kind).filter((kind) => !unused.includes(kind)),

@@ -33,6 +33,14 @@ export function runLog({ devices, rounds, perRound }: RunLogOptions): LogLine[] 
       }),
     );
     tell({ kind: "round-started", round, attempt: 1, devices: asked, timeoutMs: 120_000, choices });
+    for (const [device, { sparsity, rank }] of Object.entries(choices)) {
+      tell({
+        ...{ kind: "controller-decided", round, device, sparsity, rank },
+        ...{ minSparsity: 0, maxSparsity: 0.5, ranks: [2, 4, 8, 16, 32], reason: "by lot" },
+        ...{ referenceSparsity: 0.5 * progress, reachedSparsity: 0 },
+        ...{ gflopsPerStep: 2, memoryBytes: 5e7 },
+      });
+    }
     const longest = asked.map((device) => {
       const { sparsity, rank } = choices[device] ?? { sparsity: 0, rank: 8 };
       const speed = [4, 2, 1][devices.indexOf(device) % 3] ?? 1;

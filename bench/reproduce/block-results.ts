@@ -1,0 +1,38 @@
+/** A block with what was found for its cells so far. */
+import type { Block } from "./grid.ts";
+import type { Results } from "./results.ts";
+import type { Trace } from "./trace.ts";
+
+export interface BlockResults {
+  readonly block: Block;
+  readonly rows: readonly {
+    readonly id: string;
+    readonly name: string;
+    /** Of the seeds that are done. */
+    readonly traces: readonly Trace[];
+    readonly learningRate: number | null;
+  }[];
+}
+
+/** Reads what there is; runs that failed are left out and told by `onFailed`. */
+export function blockResults(
+  block: Block,
+  results: Results,
+  onFailed: (label: string, reason: string) => void,
+): BlockResults {
+  return {
+    block,
+    rows: block.rows.map(({ id, name, cells }) => ({
+      id,
+      name,
+      learningRate: cells[0]?.settings.learningRate ?? null,
+      traces: cells.flatMap((cell) => {
+        const result = results.find(cell);
+        if (result === null) return [];
+        const { ok, reason } = result.trace;
+        if (!ok) onFailed(cell.label, reason);
+        return ok ? result.trace : [];
+      }),
+    })),
+  };
+}

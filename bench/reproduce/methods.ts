@@ -1,0 +1,157 @@
+/** The methods that are compared, as settings of the coordinator: ours, the reference, and what others do. */
+import type { CoordinatorConfigInput } from "../../src/coordinator/config.ts";
+
+/** What of the coordinator's settings tells methods apart. */
+export type MethodSettings = Pick<
+  CoordinatorConfigInput,
+  "aggregation" | "controller" | "pruning" | "ranks" | "selfPruning" | "serverRank"
+>;
+
+export type Role =
+  /** FedSpine, and what we would run instead. */
+  | "ours"
+  /** Unpruned: what pruning is measured against. */
+  | "reference"
+  /** Prunes as others do. */
+  | "baseline"
+  /** FedSpine with one part taken out. */
+  | "control";
+
+export interface Method {
+  readonly id: string;
+  /** As in tables. */
+  readonly name: string;
+  readonly role: Role;
+  /** What it is, as a sentence. */
+  readonly what: string;
+  /** Settings for a final sparsity of the body; unpruned methods ignore it. */
+  readonly settings: (sparsity: number) => MethodSettings;
+}
+
+/** Rank where a method has one for all devices, and the ranks where it has several. */
+export const RANK = 8;
+export const RANKS = [2, 4, 8, 16] as const;
+/** Room for the sum of what devices of the largest rank learn. */
+const SERVER_RANK = 32;
+
+const oneRank: MethodSettings = { ranks: [RANK], serverRank: RANK };
+const severalRanks: MethodSettings = { ranks: [...RANKS], serverRank: SERVER_RANK };
+
+/** The first is the method under test. */
+export const methods: readonly Method[] = [
+  {
+    id: "fedspine",
+    name: "FedSpine",
+    role: "ours",
+    what: "S-UCB chooses sparsity and rank per device; Fisher scores; exact stacked aggregation",
+    settings: (final) => ({
+      ...severalRanks,
+      controller: { kind: "s-ucb" },
+      aggregation: { kind: "lora-stack" },
+      pruning: { final, score: "fisher" },
+    }),
+  },
+  {
+    id: "hybrid",
+    name: "FedSpine, hybrid",
+    role: "ours",
+    what: "As FedSpine, but a bandit chooses around what a fitted time model proposes",
+    settings: (final) => ({
+      ...severalRanks,
+      controller: { kind: "hybrid" },
+      aggregation: { kind: "lora-stack" },
+      pruning: { final, score: "fisher" },
+    }),
+  },
+  {
+    id: "het-lora",
+    name: "HetLoRA, unpruned",
+    role: "reference",
+    what: "Different ranks, zero-padded factors weighted by their norm, rank self-pruning",
+    settings: () => ({
+      ranks: [...RANKS],
+      serverRank: RANKS[RANKS.length - 1] ?? RANK,
+      controller: { kind: "random" },
+      aggregation: { kind: "het-lora" },
+      selfPruning: {},
+      pruning: null,
+    }),
+  },
+  {
+    id: "fed-it",
+    name: "FedIT, unpruned",
+    role: "reference",
+    what: "One rank, A and B averaged separately",
+    settings: () => ({
+      ...oneRank,
+      controller: { kind: "fixed" },
+      aggregation: { kind: "fed-avg" },
+      pruning: null,
+    }),
+  },
+  {
+    id: "lora-prune",
+    name: "Federated LoRAPrune",
+    role: "baseline",
+    what: "One cubic schedule for all, scores from the gradients of the factors, averaged factors",
+    settings: (final) => ({
+      ...oneRank,
+      controller: { kind: "fixed" },
+      aggregation: { kind: "fed-avg" },
+      pruning: { final, score: "lora-prune" },
+    }),
+  },
+  {
+    id: "prune-once",
+    name: "Prune once, then FedLoRA",
+    role: "baseline",
+    what: "The fleet's mean scores cut everything at once early on, as LLM-Pruner does; then averaged factors",
+    settings: (final) => ({
+      ...oneRank,
+      controller: { kind: "fixed" },
+      aggregation: { kind: "fed-avg" },
+      pruning: { final, score: "fisher", shape: "once", blend: 1 },
+    }),
+  },
+  {
+    id: "fed-mp",
+    name: "FedMP on LoRA",
+    role: "baseline",
+    what: "E-UCB chooses the sparsity, one rank, magnitude scores from the whole base every round, residual recovery",
+    settings: (final) => ({
+      ...oneRank,
+      controller: { kind: "e-ucb", rank: RANK },
+      aggregation: { kind: "fed-avg" },
+      pruning: { final, score: "magnitude", isReversible: true },
+    }),
+  },
+  {
+    id: "random-units",
+    name: "Random units",
+    role: "control",
+    what: "As the static schedule, but units go by lot",
+    settings: (final) => ({
+      ...oneRank,
+      controller: { kind: "fixed" },
+      aggregation: { kind: "lora-stack" },
+      pruning: { final, score: "random" },
+    }),
+  },
+  {
+    id: "static",
+    name: "Static schedule",
+    role: "control",
+    what: "FedSpine without a controller: one schedule and one rank for all",
+    settings: (final) => ({
+      ...oneRank,
+      controller: { kind: "fixed" },
+      aggregation: { kind: "lora-stack" },
+      pruning: { final, score: "fisher" },
+    }),
+  },
+];
+
+/** Whether its models shrink. */
+export function isPruned({ settings }: Method): boolean {
+  return settings(0.5).pruning !== null;
+}
