@@ -68,10 +68,9 @@ const schema = v.strictObject({
     ]),
     { kind: "all" },
   ),
-  aggregation: v.optional(
-    v.strictObject({ kind: v.picklist(Object.keys(aggregators)) }),
-    { kind: "lora-stack" },
-  ),
+  aggregation: v.optional(v.strictObject({ kind: v.picklist(Object.keys(aggregators)) }), {
+    kind: "lora-stack",
+  }),
   /** Shrink the devices' models while they are tuned; null = they stay whole. */
   pruning: v.optional(v.nullable(pruningSchema), null),
   /** Who chooses sparsity and rank for every device and round. */

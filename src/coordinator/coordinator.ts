@@ -175,6 +175,7 @@ export class Coordinator implements RoundHost {
   #begin({ round, attempt, devices }: Extract<RoundEffect, { kind: "begin" }>): void {
     const { steering, clock, config, tell } = this.#parts;
     this.#results.begin(attempt, clock.nowMs());
+    steering.exclusions([...this.#state.present].sort(), round).forEach(tell);
     const { choices, events } = steering.decide(round, attempt, devices);
     const { roundTimeoutMs: timeoutMs } = config;
     tell({ kind: "round-started", round, attempt, devices, timeoutMs, choices });

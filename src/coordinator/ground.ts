@@ -1,4 +1,5 @@
 /** What a run stands on before it begins: its folder, its base in the blob store, and all that an earlier process has saved. */
+import type { NamedArrays } from "../base/arrays.ts";
 import { ConfigError, ProtocolError } from "../base/errors.ts";
 import { newMessageId } from "../protocol/envelope.ts";
 import { MessageStamp } from "../protocol/message-stamp.ts";
@@ -61,7 +62,9 @@ export async function prepare(config: CoordinatorConfig, deps: CoordinatorDeps):
     ...{ clock, folder, downlink, aggregator, rank, scale, base, checkpoint, evaluate, tell },
   });
   const saved = checkpoint?.fleet;
-  const knowledge = new FleetKnowledge(shape, saved?.devices ?? {}, saved?.meanScores ?? new Map());
+  const noScores: NamedArrays = new Map();
+  const meanScores = saved?.meanScores ?? noScores;
+  const knowledge = new FleetKnowledge(shape, saved?.devices ?? {}, meanScores);
   const controller = controllerOf(config);
   if (saved !== undefined) controller.restore(saved.controller.state);
   const baseRoots = new Set(Object.values(base));

@@ -126,11 +126,19 @@ function assemble(
   const { heartbeatMs, maxUpdateBytes: maxBytes } = config;
   const isKept = (root: string): boolean => baseRoots.has(root) || downlink.serves(root);
   const defectIn = (state: AdapterState): Defect | null => model.defectIn(state);
-  const inbox = new UpdateInbox({ plane: shared.plane, store, clock, maxBytes, layout, isKept, defectIn });
+  const inbox = new UpdateInbox({
+    plane: shared.plane,
+    store,
+    clock,
+    maxBytes,
+    layout,
+    isKept,
+    defectIn,
+  });
   const roster = new Roster({ clock, leaseMs: LEASE_BEATS * heartbeatMs, graceMs: heartbeatMs });
   const profileOf = (device: string): Profile | undefined => roster.profile(device);
   const limits = new DeviceLimits({ config, shape, knowledge, profileOf });
-  const steering = new Steering({ config, shape, controller, knowledge, limits, tell });
+  const steering = new Steering({ config, shape, controller, knowledge, limits });
   const selector = chosen(selectors, config.selection.kind);
   const { run } = identity;
   const coordinator = new Coordinator({

@@ -1,4 +1,5 @@
 /** Decides for every round which devices can take part and what each of them gets, and lets the controller learn from the outcome. */
+import type { NamedArrays } from "../base/arrays.ts";
 import { Rng } from "../base/rng.ts";
 import type { ModelShape } from "../base/model-shape.ts";
 import { fullStructure } from "../base/structure.ts";
@@ -27,7 +28,6 @@ export interface SteeringOptions {
   readonly controller: Controller;
   readonly knowledge: FleetKnowledge;
   readonly limits: DeviceLimits;
-  readonly tell: (event: RunEvent) => void;
 }
 
 interface Decision {
@@ -42,6 +42,8 @@ export interface Decisions {
   readonly events: readonly RunEvent[];
 }
 
+const NO_SCORES: NamedArrays = new Map();
+
 export class Steering {
   readonly #options: SteeringOptions;
   readonly #limits: DeviceLimits;
@@ -54,22 +56,21 @@ export class Steering {
     this.#limits = options.limits;
   }
 
-  /** Those of the devices that have room for some model; tells when a device begins to be left out. */
+  /** Those of the devices that have room for some model. */
   feasible(devices: readonly string[], round: number): string[] {
-    return devices.filter((device) => {
+    return devices.filter((device) => this.#limits.of(device, round).kind === "fits");
+  }
+
+  /** What has to be told of devices that begin to be left out in this round, out of those that are here. */
+  exclusions(devices: readonly string[], round: number): RunEvent[] {
+    return devices.flatMap((device): RunEvent[] => {
       const limits = this.#limits.of(device, round);
-      if (limits.kind === "fits") {
-        this.#excluded.delete(device);
-        return true;
-      }
-      const isNews = !this.#excluded.has(device);
+      const wasExcluded = this.#excluded.delete(device);
+      if (limits.kind === "fits") return [];
       this.#excluded.add(device);
+      if (wasExcluded) return [];
       const { neededBytes, availableBytes } = limits;
-      if (isNews) {
-        const { tell } = this.#options;
-        tell({ kind: "device-excluded", round, device, neededBytes, availableBytes });
-      }
-      return false;
+      return [{ kind: "device-excluded", round, device, neededBytes, availableBytes }];
     });
   }
 
@@ -104,7 +105,10 @@ export class Steering {
   choiceOf(device: string): Choice {
     const decision = this.#decisions.get(device);
     if (decision !== undefined) return decision.choice;
-    return { sparsity: this.#limits.reachedOf(device), rank: ranksOf(this.#options.config)[0] ?? 1 };
+    return {
+      sparsity: this.#limits.reachedOf(device),
+      rank: ranksOf(this.#options.config)[0] ?? 1,
+    };
   }
 
   /** What the update of a device has to be like in this round. */
@@ -129,7 +133,7 @@ export class Steering {
     return {
       rank: isWhole ? null : this.choiceOf(device).rank,
       structure: isReset ? fullStructure(shape.units) : knowledge.structureOf(device),
-      scores: (pruning?.blend ?? 0) > 0 ? knowledge.meanScores : new Map(),
+      scores: (pruning?.blend ?? 0) > 0 ? knowledge.meanScores : NO_SCORES,
     };
   }
 
@@ -161,13 +165,20 @@ export class Steering {
     { choice, reached }: Decision,
     update: ReceivedUpdate | undefined,
   ): Outcome {
-    if (update === undefined) return { device, choice, cost: this.#limits.costOf(choice), result: null };
+    if (update === undefined)
+      return { device, choice, cost: this.#limits.costOf(choice), result: null };
     const { report, uploadMs, structure, sparsity, rank } = update;
     return {
       device,
       choice,
       cost: this.#limits.estimate(structure, rank),
-      result: { ...report, uploadMs, completionMs: completionMs(update), sparsityBefore: reached, sparsity },
+      result: {
+        ...report,
+        uploadMs,
+        completionMs: completionMs(update),
+        sparsityBefore: reached,
+        sparsity,
+      },
     };
   }
 

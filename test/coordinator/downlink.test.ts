@@ -39,8 +39,20 @@ test("a device gets the first directions of its rank, sliced to its structure, w
   assert.deepEqual(file.scores, scores);
   assert.deepEqual(file.heads, whole.heads);
   const [query, down] = ["layers.0.query", "layers.0.down"].map((name) => moduleNamed(file, name));
-  assert.deepEqual([query?.a.shape, query?.b.shape], [[2, 5], [4, 2]]);
-  assert.deepEqual([down?.a.shape, down?.b.shape], [[2, 3], [4, 2]]);
+  assert.deepEqual(
+    [query?.a.shape, query?.b.shape],
+    [
+      [2, 5],
+      [4, 2],
+    ],
+  );
+  assert.deepEqual(
+    [down?.a.shape, down?.b.shape],
+    [
+      [2, 3],
+      [4, 2],
+    ],
+  );
   const before = moduleNamed(whole, "layers.0.query");
   assert.deepEqual(must(query).a.data, before.a.data.slice(0, 2 * 5));
   const rowOfHead2 = 4;

@@ -58,7 +58,11 @@ test("the devices shrink along the schedule and end at the wanted sparsity, fast
     assert.ok([1, 2, 3].includes(rank));
   }
   const means = told(coordinator, "aggregated").map(({ meanSparsity }) => meanSparsity);
-  assert.deepEqual(means, means.toSorted((x, y) => x - y), "nothing comes back");
+  assert.deepEqual(
+    means,
+    means.toSorted((x, y) => x - y),
+    "nothing comes back",
+  );
   assert.equal(must(told(coordinator, "aggregated")[0]).meanSparsity < 0.3, true);
 });
 
@@ -80,7 +84,10 @@ test("events say what was chosen out of what and why, what came of it, and how l
     assert.ok(update.stepMs > 0 && update.heldOutLoss === 1.5 && update.importance === 0.1);
   }
   const ends = told(coordinator, "round-finished");
-  assert.deepEqual(ends.map(({ round }) => round), [1, 2, 3, 4, 5]);
+  assert.deepEqual(
+    ends.map(({ round }) => round),
+    [1, 2, 3, 4, 5],
+  );
   for (const { durationMs, longestMs, waitingMs } of ends) {
     assert.ok(waitingMs > 0 && waitingMs < longestMs && longestMs <= durationMs + 100);
   }
@@ -113,8 +120,7 @@ test("with units that may come back every round is chosen anew from the whole mo
   const updates = told(coordinator, "update-received");
   const hasGrown = ({ round, device, sparsity }: Told<"update-received">): boolean =>
     updates.some(
-      (later) =>
-        later.device === device && later.round === round + 1 && later.sparsity < sparsity,
+      (later) => later.device === device && later.round === round + 1 && later.sparsity < sparsity,
     );
   assert.ok(updates.some(hasGrown), "no unit ever came back");
 });
@@ -183,7 +189,10 @@ test("the run folder explains every choice of a device, and says so when it does
   const { fleet } = await wholeRun(t, { controller: { kind: "s-ucb" } });
   const { rounds, excluded, controller, explanation } = deviceHistory(fleet.runFolder, "b");
   assert.deepEqual([controller, excluded], ["s-ucb", null]);
-  assert.deepEqual(rounds.map(({ round }) => round), [1, 2, 3, 4, 5]);
+  assert.deepEqual(
+    rounds.map(({ round }) => round),
+    [1, 2, 3, 4, 5],
+  );
   for (const { decided, received } of rounds) {
     assert.equal(must(received).rank, decided.rank);
     assert.match(decided.reason, /sparsity/);

@@ -57,7 +57,9 @@ function roundRow({ round, decided, received }: DeviceRound): string[] {
     String(round),
     share(decided.reachedSparsity),
     share(decided.referenceSparsity),
-    minSparsity === maxSparsity ? share(minSparsity) : `${share(minSparsity)}-${share(maxSparsity)}`,
+    minSparsity === maxSparsity
+      ? share(minSparsity)
+      : `${share(minSparsity)}-${share(maxSparsity)}`,
     share(decided.sparsity),
     ranks.join(" "),
     String(decided.rank),

@@ -53,7 +53,9 @@ export function closingLines(result: DemoResult): string[] {
   const ofModels =
     worst === undefined
       ? []
-      : [`models     mean of ${numDevices} pruned ones; worst ${percent(worst.accuracy)} (${worst.device})`];
+      : [
+          `models     mean of ${numDevices} pruned ones; worst ${percent(worst.accuracy)} (${worst.device})`,
+        ];
   return [
     `rounds     ${summary.rounds} in ${durationText(wallMs)}`,
     `accuracy   before ${score(summary.before)}, after ${score(summary.after)} on held-out text`,
