@@ -47,7 +47,12 @@ export function checkForms(
       const { model } = openSession({ model: written, kernels: options.kernels, ...adapter });
       const found = samples.map((ids) => logitsOf(model, ids));
       const difference = largestDifference(found, wanted);
-      return { form, bytes: folderBytes(join(folder, form)), difference, isSame: difference <= TOLERANCES[dtype] };
+      return {
+        form,
+        bytes: folderBytes(join(folder, form)),
+        difference,
+        isSame: difference <= TOLERANCES[dtype],
+      };
     };
     const write = (form: SavedForm, name: string): string => {
       const path = join(folder, name);
@@ -90,7 +95,11 @@ function logitsOf(model: Model, ids: readonly number[]): Float32Array {
     const logits =
       model.task === "classify"
         ? model.classLogits(tape, batch)
-        : model.tokenLogits(tape, batch, ids.map((_, i) => i));
+        : model.tokenLogits(
+            tape,
+            batch,
+            ids.map((_, i) => i),
+          );
     return logits.toHost();
   });
 }

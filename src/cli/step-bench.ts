@@ -52,8 +52,7 @@ export function measureStep(
   { model: folder, rank, kernels, durationMs }: StepBenchOptions,
 ): MeasuredStep {
   const shape = readModelShape(folder, LABELS);
-  const structure =
-    sparsity === 0 ? fullStructure(shape.units) : uniformStructure(shape, sparsity);
+  const structure = sparsity === 0 ? fullStructure(shape.units) : uniformStructure(shape, sparsity);
   const engine = Engine.create({ kernels });
   const model = loadModel(engine, folder, { task: "classify", labels: LABELS, structure });
   const { targets, trainHead, dropout } = SETUP;

@@ -43,7 +43,15 @@ export function linear(call: LinearCall): Operation {
   const forward = work(
     product + 2 * M * R * (N + K),
     [M * N, ...(hasPair ? [M * R] : []), ...(hasPair && drops ? [M * K] : [])],
-    largestScratch(hasPair ? [[M, N, K], [M, R, K], [M, N, R]] : [[M, N, K]]),
+    largestScratch(
+      hasPair
+        ? [
+            [M, N, K],
+            [M, R, K],
+            [M, N, R],
+          ]
+        : [[M, N, K]],
+    ),
   );
   if (!hasPair && !wantsInput && !trainsWeight) return { forward, backward: null };
   const pair = hasPair ? 4 * M * N * R + 2 * M * R * K : 0;

@@ -111,8 +111,13 @@ class StepWalk {
   }
 
   #activate(projections: readonly LinearShape[], isTracked: boolean): void {
-    const inner = this.#M * (this.#setup.structure.layers[projections[0]?.layer ?? 0]?.ffn.length ?? 0);
-    this.#light([inner], projections.map(() => inner), isTracked);
+    const inner =
+      this.#M * (this.#setup.structure.layers[projections[0]?.layer ?? 0]?.ffn.length ?? 0);
+    this.#light(
+      [inner],
+      projections.map(() => inner),
+      isTracked,
+    );
   }
 
   #norm(rows: number, isTracked: boolean): void {

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { parse } from "yaml";
 import { parseFleetProfile } from "../../src/simulation/fleet-schema.ts";
 import { fedspine, fedspineJson } from "../support/command.ts";
+import { must } from "../support/must.ts";
 
 const QUICK = ["bench", "--seconds", "0.01", "--rank", "2"];
 const links = [{ name: "lan", count: 1, upMegabitsPerSecond: 80, downMegabitsPerSecond: 80 }];
@@ -20,24 +21,26 @@ interface Step {
 
 test("bench measures whole and pruned steps, and memory is what is counted", async () => {
   const [record] = (await fedspineJson(QUICK)) as { steps: Step[] }[];
-  const { steps = [] } = record ?? {};
+  const { steps } = must(record);
   assert.equal(steps.length, 4);
   for (const { stepMs, gflopsPerStep, secondsPerGflop, countedBytes, heldBytes } of steps) {
     assert.ok(Math.abs(secondsPerGflop - stepMs / 1000 / gflopsPerStep) < 1e-12);
     assert.ok(Math.abs(countedBytes / heldBytes - 1) < 0.01);
   }
-  const [whole, pruned] = steps;
-  assert.equal(whole?.sparsity, 0);
-  assert.ok(Math.abs((pruned?.sparsity ?? 0) - 0.5) < 0.01);
-  assert.ok((pruned?.gflopsPerStep ?? Infinity) < 0.55 * (whole?.gflopsPerStep ?? 0));
+  const [whole, pruned] = [must(steps[0]), must(steps[1])];
+  assert.equal(whole.sparsity, 0);
+  assert.ok(Math.abs(pruned.sparsity - 0.5) < 0.01);
+  assert.ok(pruned.gflopsPerStep < 0.55 * whole.gflopsPerStep);
 });
 
 test("a profile is a board that a simulation reads", async () => {
   const { stdout, status } = await fedspine([...QUICK, "--profile", "--type", "my-gateway"]);
   assert.equal(status, 0);
-  const { boards } = parseFleetProfile("the profile", { ...parse(stdout), links });
+  const written = parse(stdout) as Record<string, unknown>;
+  const { boards } = parseFleetProfile("the profile", { ...written, links });
   assert.equal(boards.length, 1);
-  assert.equal(boards[0]?.type, "my-gateway");
-  const [low, high] = boards[0]?.secondsPerGflop as [number, number];
+  const { type, secondsPerGflop } = must(boards[0]);
+  assert.equal(type, "my-gateway");
+  const [low, high] = secondsPerGflop as [number, number];
   assert.ok(low > 0 && high >= low);
 });

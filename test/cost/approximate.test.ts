@@ -53,9 +53,7 @@ test("a sparser uniform structure keeps a subset", () => {
 });
 
 test("no sparsity is the whole model", () => {
-  fc.assert(
-    fc.property(anyShape, (shape) => isFull(uniformStructure(shape, 0), shape.units)),
-  );
+  fc.assert(fc.property(anyShape, (shape) => isFull(uniformStructure(shape, 0), shape.units)));
 });
 
 test("a full sparsity leaves one head and one channel a layer", () => {

@@ -1,7 +1,7 @@
 /** Counted bytes of an adapter against the file that is really written. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { hostArray, type NamedArrays } from "../../src/base/arrays.ts";
+import { hostArray, type HostArray, type NamedArrays } from "../../src/base/arrays.ts";
 import type { LoraModule } from "../../src/base/adapter.ts";
 import type { ModelShape } from "../../src/base/model-shape.ts";
 import { encodeStructure } from "../../src/base/structure.ts";
@@ -30,7 +30,7 @@ function writtenBytes(shape: ModelShape, setup: TrafficSetup): number {
   const { layers, heads: H, ffn: F } = shape.units;
   return encodeAdapterFile({
     modules,
-    heads: trainHead ? heads : new Map(),
+    heads: trainHead ? heads : new Map<string, HostArray>(),
     structureText: encodeStructure(structure, shape.units),
     ...(hasScores
       ? {
