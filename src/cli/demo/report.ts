@@ -17,7 +17,7 @@ export interface DemoResult {
 export function deviceTable(fleet: DemoFleet, { summary }: DemoResult): string {
   const table = new Table({
     head: [
-      ...["device", "type", "speed", "examples", "pruned", "rank", "step", "memory"],
+      ...["device", "type", "speed", "examples", "pruned", "rank", "speed-up", "memory"],
       ...["training", "download", "upload", "up", "down"],
     ],
     style: { head: [], border: [], compact: true },
@@ -33,7 +33,7 @@ export function deviceTable(fleet: DemoFleet, { summary }: DemoResult): string {
       device.numSamples,
       percent(device.sparsity),
       device.rank,
-      `${device.speedUp.toFixed(2)} x faster`,
+      device.speedUp.toFixed(2),
       `${byteText(device.firstPeakBytes)} -> ${byteText(device.lastPeakBytes)}`,
       durationText(device.trainMs),
       durationText(device.downloadMs),
