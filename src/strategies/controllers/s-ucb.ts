@@ -34,7 +34,7 @@ const readOptions = options(
     transferWeight: number(0, 1),
   },
   {
-    ...{ discount: 0.95, exploration: 0.3, splitAfter: 4, finest: 0.1, prior: 3 },
+    ...{ discount: 0.95, exploration: 0.1, splitAfter: 4, finest: 0.1, prior: 6 },
     ...{ computeWeight: 0.7, transferWeight: 0.5 },
   },
   "controller s-ucb",
@@ -65,7 +65,7 @@ const readState = fields({ devices: entries(deviceShape), types: entries(typeSha
 type Device = ShapeOf<typeof deviceShape>;
 
 /**
- * Options: `discount` (0.95), `exploration` (0.3), `splitAfter` (4), `finest` (0.1), `prior` (3), `computeWeight` (0.7),
+ * Options: `discount` (0.95), `exploration` (0.1), `splitAfter` (4), `finest` (0.1), `prior` (6), `computeWeight` (0.7),
  * `transferWeight` (0.5). The formulas stand in docs/controllers.md.
  */
 export function sUcb(settings?: unknown): Controller {

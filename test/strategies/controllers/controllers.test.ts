@@ -156,7 +156,7 @@ for (const name of names) {
           play(second, course, Rng.fromState(state), middle),
           play(first, course, rng, middle),
         );
-        assert.equal(JSON.stringify(second.export()), JSON.stringify(first.export()));
+        assert.deepEqual(asSaved(second.export()), asSaved(first.export()));
         assert.deepEqual(asSaved(second.explain("device-0")), asSaved(first.explain("device-0")));
       }),
     );
