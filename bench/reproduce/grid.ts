@@ -225,7 +225,7 @@ function shared(
   alpha: number,
   seed: number,
 ): Omit<CellSettings, "learningRate" | "method"> {
-  return { version: 1, dataset, alpha, seed, fleet: FLEET, scale };
+  return { version: 2, dataset, alpha, seed, fleet: FLEET, scale };
 }
 
 function blockId(dataset: string, alpha: number, sparsity: number, what: string): string {

@@ -5,7 +5,7 @@ import type { RunEvent } from "../../src/coordinator/run-events.ts";
 import { builtInFleet, parseSimulationConfig } from "../../src/simulation/config.ts";
 import type { SimulationConfig } from "../../src/simulation/config.ts";
 import { runSimulation } from "../../src/simulation/simulation.ts";
-import { cellKey, coordinatorSettings, type Cell, type CellSettings } from "./cells.ts";
+import { cellKey, coordinatorSettings, EMULATED, type Cell, type CellSettings } from "./cells.ts";
 import { traceOf, type Trace } from "./trace.ts";
 
 export interface RunOneOptions {
@@ -54,6 +54,7 @@ export function simulationConfig(settings: CellSettings, dataFolder: string): Si
       maxTestExamples: scale.testExamples,
     },
     fleet: { profile: fleet, devices: scale.devices },
+    emulate: EMULATED,
     partition: { kind: "dirichlet", alpha },
     participation: { count: scale.perRound },
     evaluation: { every: scale.evaluateEvery, devices: scale.evaluateDevices },
