@@ -1,5 +1,5 @@
 /** Runs a simulation from its settings to its summary, round by round, and goes on with one that was interrupted. */
-import { existsSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { ConfigError } from "../base/errors.ts";
 import type { ModelShape } from "../base/model-shape.ts";
@@ -99,9 +99,14 @@ async function playRounds(
       numEvents: state.numEvents + numEvents,
     };
     if (isSaved) saveState(outFolder, state);
-    if (isSaved && !isLast) continue;
+    const summaryPath = join(outFolder, "summary.json");
+    if (isSaved && !isLast) {
+      // The coordinator's own, of this round alone.
+      rmSync(summaryPath, { force: true });
+      continue;
+    }
     const result = summarize(summary, state, machines);
-    writeJson(join(outFolder, "summary.json"), result);
+    writeJson(summaryPath, result);
     return result;
   }
 }

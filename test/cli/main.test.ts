@@ -19,6 +19,7 @@ const commands: Readonly<Record<string, string>> = {
   forward: "--ids",
   merge: "--dtype",
   pretrain: "--objective",
+  simulate: "--workers",
   broker: "--ws-port",
   coordinator: "--test",
   device: "--log-json",

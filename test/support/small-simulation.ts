@@ -84,7 +84,7 @@ export class SmallSimulation {
 }
 
 /** Three classes, as the tiny model has, that single words tell apart. */
-function sentences(): string {
+export function sentences(): string {
   const rng = Rng.fromSeed("sentences");
   const labels = ["error", "leak", "fine"] as const;
   const lines = Array.from({ length: 120 }, () => {
