@@ -55,7 +55,7 @@ export const methods: readonly Method[] = [
     id: "hybrid",
     name: "FedSpine, hybrid",
     role: "ours",
-    what: "As FedSpine, but a bandit chooses around what a fitted time model proposes",
+    what: "As FedSpine, but a fitted time model chooses, and a bandit of the whole fleet corrects its ranks",
     settings: (final) => ({
       ...severalRanks,
       controller: { kind: "hybrid" },

@@ -252,14 +252,28 @@ function axisOption(axis: Axis): Record<string, unknown> {
     };
   }
   const { min, max, text, isWhole } = axis;
+  const interval = isWhole === true && max !== undefined ? wholeInterval(max) : undefined;
   return {
     ...shared,
     type: axis.isLog === true ? "log" : "value",
     ...(min === undefined ? {} : { min }),
     ...(max === undefined ? {} : { max }),
-    ...(isWhole === true ? { minInterval: 1 } : {}),
-    axisLabel: { ...LABEL, hideOverlap: true, ...(text === undefined ? {} : { formatter: text }) },
+    ...(interval === undefined ? {} : { interval }),
+    axisLabel: {
+      ...LABEL,
+      hideOverlap: true,
+      ...(text === undefined ? {} : { formatter: text }),
+      // The end of the axis has a label only where it is one of the regular ones.
+      ...(interval === undefined ? {} : { showMaxLabel: (max ?? 0) % interval === 0 }),
+    },
   };
+}
+
+/** A round distance that makes about six labels of whole numbers up to `max`. */
+function wholeInterval(max: number): number {
+  const least = max / 6;
+  const power = 10 ** Math.floor(Math.log10(Math.max(1, least)));
+  return power * ([1, 2, 5, 10].find((factor) => factor * power >= least) ?? 10);
 }
 
 /** Replaces stand-in colours by tones and drops what only a browser with the library's scripts would use. */

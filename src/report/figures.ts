@@ -1,7 +1,6 @@
 /** The charts of a run: which there are, what each shows, and the sentence below it. */
-import { percent } from "../base/quantity-text.ts";
 import type { Axis, Line, LinePlot, Plot } from "./plot.ts";
-import { meanOf, type RoundFacts, type RunFacts } from "./rounds.ts";
+import { meanOf, type RoundFacts, type RoundUpdate, type RunFacts } from "./rounds.ts";
 import { heatOf } from "./heat.ts";
 import type { Tone } from "./tones.ts";
 
@@ -21,9 +20,15 @@ export function figuresOf(facts: RunFacts): Figure[] {
     sparsityByRound(facts),
     discardedEnergy(facts),
     ...heatOf(facts),
+    savingsByRound(facts),
     timePerRound(facts),
     trafficPerRound(facts),
   ].filter((figure) => figure !== null);
+}
+
+/** Two digits, however small. */
+function shortPercent(share: number): string {
+  return `${Number((100 * share).toPrecision(2))} %`;
 }
 
 const percentAxis = { min: 0, text: (value: number): string => `${Math.round(100 * value)} %` };
@@ -123,6 +128,45 @@ function sparsityByRound(facts: RunFacts): Figure | null {
   };
 }
 
+/** Step time and memory against those of the same device in its first round. */
+function savingsByRound(facts: RunFacts): Figure | null {
+  const updates = facts.rounds.flatMap((round) => round.updates);
+  if (!updates.some(({ sparsity = 0 }) => sparsity > 0)) return null;
+  const first = new Map<string, RoundUpdate>();
+  for (const update of updates) {
+    if (!first.has(update.device)) first.set(update.device, update);
+  }
+  const shareOf =
+    (value: (update: RoundUpdate) => number | undefined) =>
+    (update: RoundUpdate): number | undefined => {
+      const before = first.get(update.device);
+      const [now, then] = [value(update), before === undefined ? undefined : value(before)];
+      return now === undefined || then === undefined || then === 0 ? undefined : now / then;
+    };
+  const line = (name: string, tone: Tone, value: (update: RoundUpdate) => number | undefined) => ({
+    ...{ name, tone },
+    points: facts.rounds.map(
+      (round) => [round.round, meanOf(round.updates, shareOf(value))] as const,
+    ),
+  });
+  return {
+    heading: "Step time and memory by round",
+    caption:
+      "Mean over the round's devices, each measured against its own first round: " +
+      "duration of a training step, and what the tensor engine holds at its peak.",
+    plot: {
+      kind: "lines",
+      title: "Step time and memory by round",
+      x: roundAxis(facts),
+      y: { ...percentAxis, name: "of the device's first round" },
+      lines: [
+        line("step time", "series-1", ({ stepMs }) => stepMs),
+        line("memory", "series-3", ({ peakBytes }) => peakBytes),
+      ],
+    },
+  };
+}
+
 function timePerRound({ rounds }: RunFacts): Figure | null {
   const merged = rounds.filter(({ updates }) => updates.length > 0);
   if (merged.length === 0) return null;
@@ -187,7 +231,7 @@ function discardedEnergy(facts: RunFacts): Figure | null {
     kind: "lines",
     title: "Discarded energy",
     x: roundAxis(facts),
-    y: { name: "of the squared norm of the mean update", min: 0, text: percent },
+    y: { name: "of the squared norm of the mean update", min: 0, text: shortPercent },
     lines: [
       {
         name: "discarded energy",

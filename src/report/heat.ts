@@ -6,6 +6,8 @@ import { rampStep, type Tone } from "./tones.ts";
 
 /** More classes than this are told apart by nobody. */
 const MAX_CLASSES = 7;
+/** Units go as wholes, so that a device stands a little off the sparsity that it was asked for. */
+const OVERSHOOT = 0.005;
 
 /** The two tables; none for a run without pruning and with one rank. */
 export function heatOf(facts: RunFacts): Figure[] {
@@ -19,7 +21,7 @@ export function heatOf(facts: RunFacts): Figure[] {
 }
 
 function sparsityFigure(facts: RunFacts, sparsities: readonly number[]): Figure {
-  const most = Math.max(...sparsities);
+  const most = Math.max(OVERSHOOT, ...sparsities) - OVERSHOOT;
   const width = niceWidth(most);
   const numClasses = Math.max(1, Math.ceil(most / width - 1e-9));
   const classes = Array.from({ length: numClasses }, (_, i) => ({
@@ -30,7 +32,9 @@ function sparsityFigure(facts: RunFacts, sparsities: readonly number[]): Figure 
     heading: "Sparsity by device and round",
     caption: "What the device had left out when it trained. Empty where it sent no update.",
     ...table(facts, "Sparsity by device and round", classes, ({ sparsity }) =>
-      sparsity === undefined ? null : Math.min(numClasses - 1, Math.floor(sparsity / width + 1e-9)),
+      sparsity === undefined
+        ? null
+        : Math.min(numClasses - 1, Math.floor((sparsity + OVERSHOOT) / width)),
     ),
   };
 }

@@ -77,7 +77,7 @@ export interface RunRecord {
   readonly events: readonly LoggedEvent[];
   /** Lines that could not be read: the last one of a run that was killed, say. */
   readonly unreadableLines: number;
-  /** config.json as it is; empty when the folder has none. */
+  /** config.json, for a simulation with the settings of simulation.json in it; empty when the folder has neither. */
   readonly config: Readonly<Record<string, unknown>>;
   /** summary.json; null while a run goes on, or when it was killed. */
   readonly summary: v.InferOutput<typeof summarySchema> | null;
@@ -100,7 +100,7 @@ export function readRun(folder: string): RunRecord {
     name: basename(resolve(folder)),
     events: lastRun(events),
     unreadableLines,
-    config: objectIn(join(path, "config.json")) ?? {},
+    config: settingsIn(path),
     summary: summaryIn(join(path, "summary.json")),
   };
 }
@@ -138,6 +138,14 @@ function lastRun(events: readonly LoggedEvent[]): LoggedEvent[] {
     (event) => event.kind === "run-started" && event.resumedRound === null,
   );
   return events.slice(Math.max(0, start));
+}
+
+function settingsIn(folder: string): Record<string, unknown> {
+  const simulation = objectIn(join(folder, "simulation.json"))?.["settings"];
+  return {
+    ...objectIn(join(folder, "config.json")),
+    ...(simulation === undefined ? {} : { simulation }),
+  };
 }
 
 function objectIn(path: string): Record<string, unknown> | null {

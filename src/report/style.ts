@@ -12,7 +12,7 @@ export function styleSheet(): string {
 body{margin:0;background:var(--page);color:var(--ink);
 font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Liberation Sans",sans-serif;
 -webkit-text-size-adjust:100%}
-main{max-width:1120px;margin:0 auto;padding:2.5rem 1.25rem 4rem}
+main{max-width:1160px;margin:0 auto;padding:2.5rem 1.25rem 4rem}
 h1{font-size:1.9rem;line-height:1.2;margin:.1rem 0 .4rem;overflow-wrap:anywhere;letter-spacing:-.01em}
 h2{font-size:1.05rem;line-height:1.3;margin:0 0 .6rem}
 p{margin:0}
@@ -35,8 +35,8 @@ section,details{margin-top:2.25rem}
 summary{cursor:pointer;font-weight:600;font-size:1.05rem}
 details .scroll{margin-top:.8rem}
 .scroll{overflow-x:auto;background:var(--card);border:1px solid var(--edge);border-radius:8px}
-table{border-collapse:collapse;width:100%;font-size:.84rem;line-height:1.4}
-th,td{padding:.38rem .6rem;vertical-align:top}
+table{border-collapse:collapse;width:100%;font-size:.8rem;line-height:1.4}
+th,td{padding:.36rem .5rem;vertical-align:top}
 th{font-weight:600;color:var(--muted);border-bottom:1px solid var(--edge);white-space:nowrap;text-align:left}
 tbody tr:nth-child(even){background:var(--stripe)}
 .number{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}

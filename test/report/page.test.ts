@@ -26,6 +26,7 @@ test("a pruned run shows everything that it has, from itself alone", () => {
   assert.deepEqual(headings(text), [
     ...["Accuracy by round", "Accuracy over time", "Sparsity by round", "Discarded energy"],
     ...["Sparsity by device and round", "LoRA rank by device and round"],
+    "Step time and memory by round",
     ...["Time of a device per round", "Traffic of a device per round"],
     ...["Devices", "Dropped messages and failures", "Settings"],
   ]);

@@ -41,11 +41,15 @@ test("of a folder that was used twice the last run is read, with settings and su
   const again = lines.map((line) => ({ ...line, at: line.at + 1e6 }));
   writeFileSync(join(folder, "events.jsonl"), logText([...lines, ...again]));
   writeFileSync(join(folder, "config.json"), JSON.stringify({ fleet: "plant-7" }));
+  writeFileSync(
+    join(folder, "simulation.json"),
+    JSON.stringify({ settings: { seed: 4 }, base: "" }),
+  );
   const devices = [{ id: "a", bytesUp: 1, bytesDown: 2, rounds: 3 }];
   writeFileSync(join(folder, "summary.json"), JSON.stringify({ dropped: { late: 2 }, devices }));
   const record = readRun(folder);
   assert.equal(record.events[0]?.at, again[0]?.at);
-  assert.deepEqual(record.config, { fleet: "plant-7" });
+  assert.deepEqual(record.config, { fleet: "plant-7", simulation: { seed: 4 } });
   assert.deepEqual(record.summary, {
     dropped: { late: 2 },
     devices: [{ id: "a", bytesUp: 1, bytesDown: 2 }],
