@@ -2,7 +2,7 @@
 import { cpus, totalmem } from "node:os";
 import { byteText } from "../../src/base/quantity-text.ts";
 import type { BlockResults } from "./block-results.ts";
-import type { Scale } from "./cells.ts";
+import { EMULATED, type Scale } from "./cells.ts";
 import { checkClaims } from "./claims.ts";
 import type { Measurement } from "./measure.ts";
 import { methods } from "./methods.ts";
@@ -71,6 +71,9 @@ ${report.command}
   examples, labels dealt out by a Dirichlet distribution.
 - **Fleet**: \`jetson-80\` of \`src/simulation/built-in-fleets.ts\` with ${scale.devices} devices, ${scale.perRound} of them asked per round,
   ${scale.rounds} rounds of ${scale.steps} steps of ${scale.batchSize} examples. Every device has the base already.
+- **Time** is that of the simulated fleet, as if its base were the paper's: an unpruned step takes ${EMULATED.gflopsPerStep} billion operations
+  and an unpruned update ${byteText(EMULATED.updateBytes)}, as of RoBERTa-base with 16 x 128 tokens and rank 8 on all linear layers, and what
+  pruning and rank save is in proportion. Bytes and operations in the tables are the bundled base's own.
 - **Base**: the bundled encoder (\`models/base-encoder\`, 3.4 M parameters), LoRA on all linear layers, AdamW with a rate that
   falls to a tenth over the rounds. ${rateText(scale)}
 - **Accuracy** is the mean over devices of their own pruned model with the global adapter, on the common test examples;

@@ -9,6 +9,7 @@ import { tableOf } from "./table.ts";
 export function deviceSection(record: RunRecord, facts: RunFacts): Markup {
   const devices = deviceFacts(record, facts);
   if (devices.length === 0) return html``;
+  const isPruned = devices.some(({ sparsity }) => sparsity !== null && sparsity > 0);
   const table = tableOf<DeviceFacts>(
     "Devices",
     [
@@ -16,7 +17,10 @@ export function deviceSection(record: RunRecord, facts: RunFacts): Markup {
       { name: "type", cell: ({ type }) => type, isText: true },
       { name: "rounds", cell: ({ rounds, asked }) => `${rounds} of ${asked}` },
       { name: "examples", cell: ({ numSamples }) => String(numSamples) },
-      { name: "sparsity", cell: ({ sparsity }) => (sparsity === null ? "" : percent(sparsity)) },
+      {
+        name: "sparsity",
+        cell: ({ sparsity }) => (isPruned && sparsity !== null ? percent(sparsity) : ""),
+      },
       { name: "rank", cell: ({ rank }) => (rank === null ? "" : String(rank)) },
       { name: "step", cell: ({ stepMs }) => (stepMs === null ? "" : durationText(stepMs)) },
       { name: "training", cell: ({ trainMs }) => durationText(trainMs) },
@@ -25,8 +29,8 @@ export function deviceSection(record: RunRecord, facts: RunFacts): Markup {
       { name: "waiting", cell: ({ waitingMs }) => durationText(waitingMs) },
       { name: "up", cell: ({ bytesUp }) => byteText(bytesUp) },
       { name: "down", cell: ({ bytesDown }) => (bytesDown === null ? "" : byteText(bytesDown)) },
-      { name: "engine peak", cell: ({ peakBytes }) => byteText(peakBytes) },
-      { name: "resident", cell: ({ residentBytes }) => byteText(residentBytes) },
+      { name: "engine", cell: ({ peakBytes }) => byteText(peakBytes) },
+      { name: "process", cell: ({ residentBytes }) => byteText(residentBytes) },
     ],
     devices,
   );
