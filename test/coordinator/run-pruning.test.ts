@@ -125,23 +125,29 @@ test("with units that may come back every round is chosen anew from the whole mo
   assert.ok(updates.some(hasGrown), "no unit ever came back");
 });
 
-test("a run that is killed after a round goes on with the same choices, to the same bits", async (t) => {
-  const { fleet: calm, coordinator: undisturbed } = await wholeRun(t);
+/** A run whose coordinator is killed when round 2 is saved, and goes on with another process. */
+async function killedRun(t: TestContext, part: Partial<CoordinatorConfigInput> = {}) {
   const fleet = new Fleet(t);
-  const first = fleet.coordinator(settings(), {
-    onEvent: ({ kind, ...event }) => {
-      if (kind === "round-finished" && "round" in event && event.round === 2) first.kill();
+  const first = fleet.coordinator(settings(part), {
+    onEvent: (event) => {
+      if (event.kind === "round-finished" && event.round === 2) first.kill();
     },
   });
   startDevices(fleet);
   await fleet.until("round 2 is saved", () => seen(first, "round-finished", { round: 2 }));
-  const second = fleet.coordinator(settings(), { resume: true });
-  const summary = await fleet.end(second);
+  const coordinator = fleet.coordinator(settings(part), { resume: true });
+  const summary = await fleet.end(coordinator);
   assert.equal(summary.ok, true, summary.reason);
+  return { fleet, coordinator, summary };
+}
+
+test("a run that is killed after a round goes on with the same choices, to the same bits", async (t) => {
+  const { fleet: calm, coordinator: undisturbed } = await wholeRun(t);
+  const { fleet, coordinator: resumed } = await killedRun(t);
   const choices = (coordinator: RunningCoordinator) =>
     told(coordinator, "round-started").map((event) => [event.round, event.choices] as const);
   assert.deepEqual(
-    choices(second),
+    choices(resumed),
     choices(undisturbed).filter(([round]) => round > 2),
   );
   const file = `adapter-round-${ROUNDS}.safetensors`;
@@ -151,6 +157,19 @@ test("a run that is killed after a round goes on with the same choices, to the s
     JSON.parse(readFileSync(join(runFolder, "checkpoint.json"), "utf8"));
   assert.deepEqual(checkpointOf(fleet), checkpointOf(calm));
 });
+
+for (const kind of Object.keys(controllers)) {
+  test(`controller ${kind} goes on with what it had learnt before its process died`, async (t) => {
+    const { fleet, summary } = await killedRun(t, { controller: { kind } });
+    for (const { sparsity } of summary.devices) assert.ok(sparsity >= PRUNING.final);
+    const { rounds, explanation } = deviceHistory(fleet.runFolder, "c");
+    assert.deepEqual(
+      rounds.map(({ round }) => round),
+      [1, 2, 3, 4, 5],
+    );
+    assert.match(must(explanation).summary, /round 5/);
+  });
+}
 
 test("a device for which nothing fits is left out, and one with little room gets what fits", async (t) => {
   const fleet = new Fleet(t);
