@@ -2,27 +2,20 @@
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { ConfigError } from "../base/errors.ts";
-import type { ModelShape } from "../base/model-shape.ts";
-import { parseCoordinatorConfig, type CoordinatorConfig } from "../coordinator/config.ts";
-import { costOf } from "../cost/approximate.ts";
-import type { RunEvent } from "../coordinator/run-events.ts";
+import type { RunEvent, RunSummary } from "../coordinator/run-events.ts";
 import { RunFolder } from "../coordinator/run-folder.ts";
 import { readJson, writeJson } from "../io/json.ts";
-import { readHeadShapes } from "../models/head-shapes.ts";
-import { readModelShape } from "../models/shape.ts";
-import { loadTokenizer } from "../text/tokenizer.ts";
 import type { SimulationConfig } from "./config.ts";
 import type { FleetProfile } from "./fleet-schema.ts";
-import { Pricing } from "./pricing.ts";
-import { drawFleet, type TimeFactors } from "./profiles.ts";
+import { coordinatorConfig, prepareWorld } from "./preparation.ts";
 import { playRound, type WorldParts } from "./round-world.ts";
-import { simulationData, type SimulationData } from "./simulation-data.ts";
+import { simulationData } from "./simulation-data.ts";
 import { SimulationLog } from "./simulation-log.ts";
 import { loadState, newState, saveState, type SimulationState } from "./simulation-state.ts";
 import { addCounts, addTotals, RoundTally, summarize } from "./simulation-summary.ts";
 import type { SimulationSummary } from "./simulation-summary.ts";
 import type { WorkerSetup } from "./trainer-jobs.ts";
-import { type JobRunner, WorkerPool } from "./worker-pool.ts";
+import type { JobRunner } from "./worker-pool.ts";
 
 export interface SimulationDeps {
   /** Folder of the base model. */
@@ -42,9 +35,6 @@ export interface SimulationDeps {
   readonly signal: AbortSignal;
 }
 
-const FLEET = "simulation";
-const DAY_MS = 86_400_000;
-
 /** Rejects with ConfigError or DataError before the start, and with the signal's reason when it is interrupted. */
 export async function runSimulation(
   settings: SimulationConfig,
@@ -59,11 +49,11 @@ export async function runSimulation(
   if (state.round >= config.rounds) {
     throw new ConfigError(`${outFolder}: all ${state.round} rounds are done`);
   }
-  const { parts, runner } = prepareWorld(settings, config, data, deps);
+  const parts = prepareWorld(settings, config, data, deps);
   try {
     return await playRounds(parts, state, deps);
   } finally {
-    await runner.close();
+    await parts.pool.close();
   }
 }
 
@@ -72,89 +62,57 @@ async function playRounds(
   begin: SimulationState,
   { outFolder, onEvent }: SimulationDeps,
 ): Promise<SimulationSummary> {
-  const { config, machines } = parts;
   const log = new SimulationLog(join(outFolder, "events.jsonl"), begin.log, onEvent);
-  for (let state = begin; ;) {
-    const round = state.round + 1;
-    const isLast = round === config.rounds;
-    log.beginRound();
-    const tally = new RoundTally(round, state.nowMs);
-    const played = await playRound(parts, round, state, (atMs, event) => {
-      tally.add(event);
-      log.add(atMs, event, isLast);
-    });
-    const { summary, nowMs, devices, numEvents } = played;
-    const isSaved = summary.rounds === round;
-    state = {
-      round: summary.rounds,
-      nowMs,
-      identity: new RunFolder(outFolder).identity() ?? begin.identity,
-      log: log.position,
-      devices,
-      totals: addTotals(state.totals, summary.devices),
-      rounds: isSaved
-        ? [...state.rounds, tally.record(summary, state.devices, devices)]
-        : state.rounds,
-      dropped: addCounts(state.dropped, summary.dropped),
-      numEvents: state.numEvents + numEvents,
-    };
+  const summaryPath = join(outFolder, "summary.json");
+  let state = begin;
+  for (;;) {
+    const before = state.round;
+    // What a round's coordinator leaves there speaks of that round alone.
+    const played = await playNext(parts, state, log).finally(() =>
+      rmSync(summaryPath, { force: true }),
+    );
+    state = { ...played.state, identity: new RunFolder(outFolder).identity() ?? state.identity };
+    const isSaved = state.round > before;
     if (isSaved) saveState(outFolder, state);
-    const summaryPath = join(outFolder, "summary.json");
-    if (isSaved && !isLast) {
-      // The coordinator's own, of this round alone.
-      rmSync(summaryPath, { force: true });
-      continue;
-    }
-    const result = summarize(summary, state, machines);
-    writeJson(summaryPath, result);
-    return result;
+    if (isSaved && state.round < parts.config.rounds) continue;
+    const summary = summarize(played.summary, state, parts.machines);
+    writeJson(summaryPath, summary);
+    return summary;
   }
 }
 
-function prepareWorld(
-  settings: SimulationConfig,
-  config: CoordinatorConfig,
-  { labels, parts: examples, test }: SimulationData,
-  { base, fleet, numWorkers, createRunner, signal }: SimulationDeps,
-): { parts: WorldParts; runner: JobRunner } {
-  const { seed, kernels, evaluation, baseInstalled } = settings;
-  const { devices, overrides } = settings.fleet;
-  const shape = readModelShape(base, labels);
-  const setup: WorkerSetup = { baseFolder: base, labels, kernels, parts: examples, test };
-  const runner = createRunner?.(setup) ?? new WorkerPool(setup, numWorkers);
-  const parts: WorldParts = {
-    seed,
-    config,
-    machines: drawFleet(fleet, devices, overrides, seed),
-    pool: runner,
-    pricing: new Pricing(shape, loadTokenizer(base), examples),
-    factors: timeFactors(settings.emulate, shape, config),
-    shape,
-    heads: readHeadShapes(base, labels),
-    scoreEvery: evaluation.every,
-    baseInstalled,
-    signal,
+/** The state after the next round, or after the attempt at it. */
+async function playNext(
+  parts: WorldParts,
+  before: SimulationState,
+  log: SimulationLog,
+): Promise<{ state: SimulationState; summary: RunSummary }> {
+  const round = before.round + 1;
+  const isLast = round === parts.config.rounds;
+  const tally = new RoundTally(round, before.nowMs);
+  log.beginRound();
+  const { summary, nowMs, devices, numEvents } = await playRound(
+    parts,
+    round,
+    before,
+    (atMs, event) => {
+      tally.add(event);
+      log.add(atMs, event, isLast);
+    },
+  );
+  const record = tally.record(summary, before.devices, devices);
+  const state: SimulationState = {
+    round: summary.rounds,
+    nowMs,
+    identity: before.identity,
+    log: log.position,
+    devices,
+    totals: addTotals(before.totals, summary.devices),
+    rounds: summary.rounds === round ? [...before.rounds, record] : before.rounds,
+    dropped: addCounts(before.dropped, summary.dropped),
+    numEvents: before.numEvents + numEvents,
   };
-  return { parts, runner };
-}
-
-function timeFactors(
-  { gflopsPerStep, updateBytes }: SimulationConfig["emulate"],
-  shape: ModelShape,
-  { plan, pruning }: CoordinatorConfig,
-): TimeFactors {
-  const { rank, targets, batchSize, maxTokens, trainHead, dropout } = plan;
-  const numTokens = Math.min(maxTokens, shape.maxPositions);
-  const own = costOf(shape, {
-    ...{ rank, targets, batchSize, numTokens, trainHead, dropout },
-    structure: { sparsity: 0 },
-    scoresUnits: pruning !== null,
-    sendsMeanScores: false,
-  });
-  return {
-    training: gflopsPerStep === undefined ? 1 : gflopsPerStep / own.gflopsPerStep,
-    transfer: updateBytes === undefined ? 1 : updateBytes / own.bytesUp,
-  };
+  return { state, summary };
 }
 
 /** Leaves a copy of the settings in the folder. Throws ConfigError when it holds another simulation, or another's settings. */
@@ -177,26 +135,5 @@ function claimFolder(
   throw new ConfigError(`${outFolder} does not hold this simulation`, {
     expected: `the settings in ${path}`,
     hint: "a simulation goes on with the settings that it began with",
-  });
-}
-function coordinatorConfig(
-  { seed, participation, coordinator, evaluation }: SimulationConfig,
-  { labels }: SimulationData,
-  { base, outFolder }: SimulationDeps,
-): CoordinatorConfig {
-  return parseCoordinatorConfig({
-    heartbeatMs: 60_000,
-    roundTimeoutMs: DAY_MS,
-    joinTimeoutMs: DAY_MS,
-    minDevices: 1,
-    scoredModels: evaluation.devices,
-    ...coordinator,
-    fleet: FLEET,
-    runFolder: outFolder,
-    base,
-    labels,
-    seed,
-    selection:
-      participation === "all" ? { kind: "all" } : { kind: "random", count: participation.count },
   });
 }

@@ -53,7 +53,7 @@ export class VirtualClock implements Clock {
       this.#holds.push(
         work.then(
           (value) => () => resolve(value),
-          (error: unknown) => () => reject(error as Error),
+          (error: unknown) => () => reject(error),
         ),
       );
     });
@@ -64,14 +64,14 @@ export class VirtualClock implements Clock {
    * and with FedspineError when nothing can happen any more.
    */
   async run<T>(goal: Promise<T>, signal?: AbortSignal): Promise<T> {
-    let isReached = false;
-    const reach = (): void => void (isReached = true);
+    const reached = { yet: false };
+    const reach = (): void => void (reached.yet = true);
     goal.then(reach, reach);
     const aborted = rejection(signal);
     for (;;) {
       await this.#settle();
       signal?.throwIfAborted();
-      if (isReached) return goal;
+      if (reached.yet) return goal;
       const hold = this.#holds.shift();
       if (hold !== undefined) {
         const release = await Promise.race([hold, aborted]);

@@ -1,6 +1,7 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
 import { setImmediate as turn } from "node:timers/promises";
 import { VirtualClock } from "../../src/simulation/virtual-clock.ts";
 
@@ -34,7 +35,7 @@ test("time waits for chains of turns and for file access", async () => {
   const work = async (): Promise<void> => {
     for (let i = 0; i < 5; i++) await turn();
     times.push(clock.nowMs());
-    await readFile(import.meta.filename ?? process.execPath);
+    await readFile(fileURLToPath(import.meta.url));
     times.push(clock.nowMs());
   };
   void work();

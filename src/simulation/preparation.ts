@@ -1,0 +1,86 @@
+/** What a simulation needs before its first round, out of its settings and its data. */
+import type { ModelShape } from "../base/model-shape.ts";
+import { parseCoordinatorConfig, type CoordinatorConfig } from "../coordinator/config.ts";
+import { costOf } from "../cost/approximate.ts";
+import { readHeadShapes } from "../models/head-shapes.ts";
+import { readModelShape } from "../models/shape.ts";
+import { loadTokenizer } from "../text/tokenizer.ts";
+import type { SimulationConfig } from "./config.ts";
+import { Pricing } from "./pricing.ts";
+import { drawFleet, type TimeFactors } from "./profiles.ts";
+import type { WorldParts } from "./round-world.ts";
+import type { SimulationData } from "./simulation-data.ts";
+import type { SimulationDeps } from "./simulation.ts";
+import type { WorkerSetup } from "./trainer-jobs.ts";
+import { WorkerPool } from "./worker-pool.ts";
+
+const FLEET = "simulation";
+const DAY_MS = 86_400_000;
+
+/** Throws ConfigError for settings that a coordinator does not take. */
+export function coordinatorConfig(
+  { seed, participation, coordinator, evaluation }: SimulationConfig,
+  { labels }: SimulationData,
+  { base, outFolder }: SimulationDeps,
+): CoordinatorConfig {
+  return parseCoordinatorConfig({
+    heartbeatMs: 60_000,
+    roundTimeoutMs: DAY_MS,
+    joinTimeoutMs: DAY_MS,
+    minDevices: 1,
+    scoredModels: evaluation.devices,
+    ...coordinator,
+    fleet: FLEET,
+    runFolder: outFolder,
+    base,
+    labels,
+    seed,
+    selection:
+      participation === "all" ? { kind: "all" } : { kind: "random", count: participation.count },
+  });
+}
+
+/** Starts the workers, too; they are the caller's to close. */
+export function prepareWorld(
+  settings: SimulationConfig,
+  config: CoordinatorConfig,
+  { labels, parts: examples, test }: SimulationData,
+  { base, fleet, numWorkers, createRunner, signal }: SimulationDeps,
+): WorldParts {
+  const { seed, kernels, evaluation, baseInstalled } = settings;
+  const { devices, overrides } = settings.fleet;
+  const shape = readModelShape(base, labels);
+  const setup: WorkerSetup = { baseFolder: base, labels, kernels, parts: examples, test };
+  return {
+    seed,
+    config,
+    machines: drawFleet(fleet, devices, overrides, seed),
+    pool: createRunner?.(setup) ?? new WorkerPool(setup, numWorkers),
+    pricing: new Pricing(shape, loadTokenizer(base), examples),
+    factors: timeFactors(settings.emulate, shape, config),
+    shape,
+    heads: readHeadShapes(base, labels),
+    scoreEvery: evaluation.every,
+    baseInstalled,
+    signal,
+  };
+}
+
+function timeFactors(
+  { gflopsPerStep, updateBytes }: SimulationConfig["emulate"],
+  shape: ModelShape,
+  { plan, pruning }: CoordinatorConfig,
+): TimeFactors {
+  const { rank, targets, batchSize, maxTokens, trainHead, dropout } = plan;
+  const numTokens = Math.min(maxTokens, shape.maxPositions);
+  const own = costOf(shape, {
+    ...{ rank, targets, batchSize, numTokens, trainHead, dropout },
+    structure: { sparsity: 0 },
+    scoresUnits: pruning !== null,
+    sendsMeanScores: false,
+  });
+  return {
+    training: gflopsPerStep === undefined ? 1 : gflopsPerStep / own.gflopsPerStep,
+    transfer: updateBytes === undefined ? 1 : updateBytes / own.bytesUp,
+  };
+}
