@@ -1,5 +1,7 @@
 /** A block with what was found for its cells so far. */
 import type { Block } from "./grid.ts";
+import { methods } from "./methods.ts";
+import { targetOf } from "./metrics.ts";
 import type { Results } from "./results.ts";
 import type { Trace } from "./trace.ts";
 
@@ -12,6 +14,14 @@ export interface BlockResults {
     readonly traces: readonly Trace[];
     readonly learningRate: number | null;
   }[];
+}
+
+/** What every compared row reaches; controls are meant to be worse and do not lower it. null without results. */
+export function blockTarget({ rows }: BlockResults): number | null {
+  const compared = rows.filter(
+    ({ id }) => !methods.some((method) => method.id === id && method.role === "control"),
+  );
+  return targetOf(compared.map(({ traces }) => traces));
 }
 
 /** Reads what there is; runs that failed are left out and told by `onFailed`. */

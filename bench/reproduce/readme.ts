@@ -78,8 +78,8 @@ ${report.command}
   falls to a tenth over the rounds. ${rateText(scale)}
 - **Accuracy** is the mean over devices of their own pruned model with the global adapter, on the common test examples;
   the last round scores all devices that are pruned, earlier ones ${scale.evaluateDevices} of them, every ${scale.evaluateEvery} rounds. **Worst device** is the
-  lowest of these. The **target** of a block is the lowest final accuracy among its methods, on curves smoothed over
-  three scores, so that every method has a time. ± is the standard deviation over seeds; for costs in per cent of
+  lowest of these. The **target** of a block is the lowest final accuracy among its methods, controls left out, on curves smoothed
+  over three scores, so that every compared method has a time. ± is the standard deviation over seeds; for costs in per cent of
   the mean. **Waiting** is the mean over rounds and devices of the time until the round's slowest device is done.
 
 ## Methods
@@ -119,7 +119,7 @@ function measurementSection(measurements: readonly Measurement[]): string {
 }
 
 function comparisonSection(blocks: readonly BlockResults[]): string {
-  return `## FedSpine against pruning baselines\n\n${comparisonTable(blocks)}`;
+  return `## Ours against pruning baselines\n\n${comparisonTable(blocks)}`;
 }
 
 function blockSection(results: BlockResults): string {

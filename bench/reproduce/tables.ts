@@ -1,9 +1,9 @@
 /** Results as Markdown tables. */
 import { byteText, durationText } from "../../src/base/quantity-text.ts";
-import type { BlockResults } from "./block-results.ts";
+import { blockTarget, type BlockResults } from "./block-results.ts";
 import { comparisons, type ClaimCheck } from "./claims.ts";
 import type { Measurement } from "./measure.ts";
-import { rowMetrics, targetOf, type Summary } from "./metrics.ts";
+import { rowMetrics, type Summary } from "./metrics.ts";
 
 interface Column<Row> {
   readonly name: string;
@@ -33,8 +33,9 @@ export function markdownTable<Row>(columns: readonly Column<Row>[], rows: readon
 }
 
 /** One block: quality, time, traffic and work of every row. */
-export function blockTable({ rows }: BlockResults): string {
-  const target = targetOf(rows.map(({ traces }) => traces));
+export function blockTable(results: BlockResults): string {
+  const { rows } = results;
+  const target = blockTarget(results);
   const measured = rows.map(({ name, traces, learningRate }) => ({
     ...{ name, learningRate },
     ...rowMetrics(traces, target),
@@ -74,11 +75,12 @@ export function blockHeading({ block }: BlockResults): string {
   return `${title}: ${dataset}, Dirichlet ${alpha}, ${100 * sparsity} % sparsity`;
 }
 
-/** FedSpine against each pruning baseline, block by block. */
+/** Ours against each pruning baseline, block by block. */
 export function comparisonTable(blocks: readonly BlockResults[]): string {
   return markdownTable(
     [
       { name: "block", cell: ({ blockId }) => blockId, isText: true },
+      { name: "method", cell: ({ method }) => method, isText: true },
       { name: "baseline", cell: ({ baseline }) => baseline, isText: true },
       {
         name: "speed-up to target",
