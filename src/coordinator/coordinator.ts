@@ -2,17 +2,17 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock, Timer } from "../base/clock.ts";
 import { Rng } from "../base/rng.ts";
-import type { DeviceMessage, DeviceReport, WantedState } from "../protocol/messages.ts";
+import type { DeviceMessage, DeviceReport } from "../protocol/messages.ts";
 import type { Selector } from "../strategies/selection/selector.ts";
 import type { BlobRef } from "../transfer/blob-store.ts";
 import type { BaseFile } from "./base-files.ts";
+import { Commands } from "./commands.ts";
 import type { CoordinatorConfig } from "./config.ts";
 import type { ControlChannel } from "./control-channel.ts";
 import type { Downlink } from "./downlink.ts";
 import type { FleetKnowledge } from "./fleet-knowledge.ts";
 import type { GlobalModel } from "./global-model.ts";
 import type { Ledger } from "./ledger.ts";
-import { planOf } from "./plan.ts";
 import type { RoundHost } from "./reception.ts";
 import { type ReceivedUpdate, RoundResults } from "./round-results.ts";
 import { createRoundMachine, newRun, wantedKind } from "./round-machine.ts";
@@ -58,9 +58,9 @@ export class Coordinator implements RoundHost {
   readonly #timers = new Map<TimerName | "farewell", Timer>();
   readonly #inputs: RoundInput[] = [];
   readonly #results = new RoundResults();
+  readonly #commands: Commands;
   #isStepping = false;
   #state: RoundState;
-  #roundEndsMs = 0;
   #outcome: Outcome | null = null;
   #end: (outcome: Outcome) => void = () => undefined;
 
@@ -68,6 +68,7 @@ export class Coordinator implements RoundHost {
     const { config, selector, model, steering } = parts;
     const { selection, seed } = config;
     this.#parts = parts;
+    this.#commands = new Commands({ ...parts, state: () => this.#state });
     this.#state = { ...newRun, round: model.savedRound };
     this.#step = createRoundMachine({
       ...config,
@@ -124,7 +125,7 @@ export class Coordinator implements RoundHost {
         return this.#command(effect.device);
       case "arm": {
         const { timer, delayMs, round, attempt } = effect;
-        if (timer === "round") this.#roundEndsMs = clock.nowMs() + delayMs;
+        if (timer === "round") this.#commands.closeAt(clock.nowMs() + delayMs);
         return this.#arm(timer, delayMs, () =>
           this.feed({ kind: "timeout", timer, round, attempt }),
         );
@@ -176,10 +177,14 @@ export class Coordinator implements RoundHost {
     const { steering, clock, config, tell } = this.#parts;
     this.#results.begin(attempt, clock.nowMs());
     steering.exclusions([...this.#state.present].sort(), round).forEach(tell);
-    const { choices, events } = steering.decide(round, attempt, devices);
-    const { roundTimeoutMs: timeoutMs } = config;
-    tell({ kind: "round-started", round, attempt, devices, timeoutMs, choices });
-    events.forEach(tell);
+    try {
+      const { choices, events } = steering.decide(round, attempt, devices);
+      const { roundTimeoutMs: timeoutMs } = config;
+      tell({ kind: "round-started", round, attempt, devices, timeoutMs, choices });
+      events.forEach(tell);
+    } catch (error) {
+      this.#stop(error);
+    }
   }
 
   #measure(round: number): Promise<void> {
@@ -189,6 +194,10 @@ export class Coordinator implements RoundHost {
     return model.measure(round, scoredModels(knowledge.models, count));
   }
 
+  #stop(error: unknown): void {
+    this.feed({ kind: "stop", reason: error instanceof Error ? error.message : String(error) });
+  }
+
   /** Does one job of a round, after the messages sent so far have left; what it throws ends the run. */
   async #job(done: RoundInput, work: () => Promise<void>): Promise<void> {
     try {
@@ -196,7 +205,7 @@ export class Coordinator implements RoundHost {
       await work();
       this.feed(done);
     } catch (error) {
-      this.feed({ kind: "stop", reason: error instanceof Error ? error.message : String(error) });
+      this.#stop(error);
     }
   }
 
@@ -222,7 +231,9 @@ export class Coordinator implements RoundHost {
     }
     const task = this.#state.tasks.get(device);
     if (task?.status === "fetching" && task.blob.root === root && this.#state.round === round) {
-      this.#count(device, { report, ...verdict, ...verdict.update }, blob);
+      const { uploadMs, update } = verdict;
+      const { structure, sparsity, rank } = update;
+      this.#count(device, { report, uploadMs, structure, sparsity, rank }, blob);
     }
     this.feed({ kind: "received", device, root });
   }
@@ -238,52 +249,12 @@ export class Coordinator implements RoundHost {
     tell({ kind: "update-received", round, device, ...told, ...seen });
   }
 
-  /** Tells a device what it shall do; work needs its adapter first. */
   #command(device: string): void {
-    if (wantedKind(this.#state, device) === "train") return void this.#assign(device);
-    this.#sendState(device, null);
-  }
-
-  async #assign(device: string): Promise<void> {
-    const { downlink, steering } = this.#parts;
-    const { round } = this.#state;
-    try {
-      const adapter = await downlink.blobFor(steering.cutOf(device));
-      // Whatever has superseded this command meanwhile has sent its own.
-      const isStill = this.#state.round === round && wantedKind(this.#state, device) === "train";
-      if (isStill) this.#sendState(device, adapter);
-    } catch (error) {
-      this.feed({ kind: "stop", reason: error instanceof Error ? error.message : String(error) });
-    }
-  }
-
-  #sendState(device: string, adapter: BlobRef | null): void {
-    const { heartbeatMs } = this.#parts.config;
-    this.#send(device, { kind: "state", wanted: this.#wanted(device, adapter), heartbeatMs });
+    this.#commands.send(device).catch((error: unknown) => this.#stop(error));
   }
 
   #send(device: string, message: Parameters<ControlChannel["send"]>[1]): void {
     void this.#parts.channel.send(device, message, this.#state.round);
-  }
-
-  #wanted(device: string, adapter: BlobRef | null): WantedState {
-    const kind = wantedKind(this.#state, device);
-    if (kind === "idle") return { kind };
-    if (kind === "finished") return { kind, reason: this.#state.reason.slice(0, 300) };
-    const { round, attempt } = this.#state;
-    const { config, run, steering, baseFiles, clock } = this.#parts;
-    const deadlineMs = Math.max(0, this.#roundEndsMs - clock.nowMs());
-    const plan = planOf(config, round, steering.choiceOf(device));
-    return {
-      kind,
-      run,
-      round,
-      attempt,
-      base: { files: [...baseFiles] },
-      adapter,
-      plan,
-      deadlineMs,
-    };
   }
 
   #arm(name: TimerName | "farewell", delayMs: number, action: () => void): void {
