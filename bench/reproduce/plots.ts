@@ -1,6 +1,6 @@
 /** Results as charts: accuracy over virtual time, and final accuracy over sparsity and over skew. */
 import type { DrawPlot } from "../../src/report/chart.ts";
-import type { Line, LinePlot } from "../../src/report/plot.ts";
+import type { Axis, Line, LinePlot } from "../../src/report/plot.ts";
 import { standaloneSvg } from "../../src/report/standalone-svg.ts";
 import type { Tone } from "../../src/report/tones.ts";
 import type { BlockResults } from "./block-results.ts";
@@ -25,6 +25,12 @@ const looks: Readonly<Record<string, { readonly tone: Tone; readonly isDashed?: 
   "fed-mp": { tone: "series-5" },
   "random-units": { tone: "series-7", isDashed: true },
   static: { tone: "series-6", isDashed: true },
+};
+
+const accuracyAxis: Axis = {
+  name: "mean accuracy over devices",
+  isFitted: true,
+  text: (value) => `${Math.round(100 * value)} %`,
 };
 
 const SIZE = { widthPx: 760, heightPx: 420 };
@@ -63,7 +69,7 @@ export function plotFiles(blocks: readonly BlockResults[], draw: DrawPlot): Plot
     }),
   ];
   return plots.map(({ name, plot }) => {
-    return { name, title: plot.title, svg: standaloneSvg(draw(plot, SIZE)) };
+    return { name, title: plot.title, svg: standaloneSvg(draw, plot, SIZE) };
   });
 }
 
@@ -86,7 +92,7 @@ function curvePlot({ block, rows }: BlockResults): NamedPlot | null {
       kind: "lines",
       title: `Accuracy over time, ${dataset}, Dirichlet ${alpha}, ${100 * sparsity} % sparsity`,
       x: { name: "hours of the simulated fleet", min: 0 },
-      y: { name: "mean accuracy over devices", text: (value) => `${Math.round(100 * value)} %` },
+      y: accuracyAxis,
       lines,
     },
   };
@@ -148,11 +154,7 @@ function endsPlot(
       ? []
       : [{ name: label, ...(looks[id] ?? { tone: "muted" }), points }];
   });
-  const y = {
-    name: "mean accuracy over devices",
-    text: (value: number) => `${Math.round(100 * value)} %`,
-  };
   const [first, last] = [ordered[0], ordered.at(-1)];
   const ends = first === undefined || last === undefined ? {} : { min: at(first), max: at(last) };
-  return { name, plot: { kind: "lines", title, x: { ...x, ...ends }, y, lines } };
+  return { name, plot: { kind: "lines", title, x: { ...x, ...ends }, y: accuracyAxis, lines } };
 }

@@ -44,7 +44,9 @@ export function tablesText({ blocks, measurements }: Report): string {
 /** The whole document, in Markdown. */
 export function readmeText(report: Report): string {
   const { scale, datasets, seeds, plots, numDone, numCells, notes } = report;
-  const charts = plots.map(({ name, title }) => `![${title}](${name}.svg)`).join("\n\n");
+  const charts = plots
+    .map(({ name, title }) => `### ${title}\n\n![${title}](${name}.svg)`)
+    .join("\n\n");
   return `# Reproduction of FedSpine
 
 What the method of "Efficient Deployment of Large Language Models on Resource-constrained Devices"
@@ -119,7 +121,11 @@ function measurementSection(measurements: readonly Measurement[]): string {
 }
 
 function comparisonSection(blocks: readonly BlockResults[]): string {
-  return `## Ours against pruning baselines\n\n${comparisonTable(blocks)}`;
+  return (
+    "## Ours against pruning baselines\n\n" +
+    "How much sooner ours reaches the target, and how many points more its final accuracy is.\n\n" +
+    comparisonTable(blocks)
+  );
 }
 
 function blockSection(results: BlockResults): string {

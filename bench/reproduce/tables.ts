@@ -1,7 +1,7 @@
 /** Results as Markdown tables. */
 import { byteText, durationText } from "../../src/base/quantity-text.ts";
 import { blockTarget, type BlockResults } from "./block-results.ts";
-import { comparisons, type ClaimCheck } from "./claims.ts";
+import { comparisons, type ClaimCheck, type Comparison } from "./claims.ts";
 import type { Measurement } from "./measure.ts";
 import { rowMetrics, type Summary } from "./metrics.ts";
 
@@ -75,27 +75,35 @@ export function blockHeading({ block }: BlockResults): string {
   return `${title}: ${dataset}, Dirichlet ${alpha}, ${100 * sparsity} % sparsity`;
 }
 
-/** Ours against each pruning baseline, block by block. */
+/** Ours against each pruning baseline, a row per block: speed-up to the target, and points of final accuracy. */
 export function comparisonTable(blocks: readonly BlockResults[]): string {
-  return markdownTable(
+  const all = comparisons(blocks);
+  const baselines = [...new Set(all.map(({ baseline }) => baseline))];
+  const rows = new Map<string, Comparison[]>();
+  for (const comparison of all) {
+    const key = `${comparison.blockId} ${comparison.methodId}`;
+    rows.set(key, [...(rows.get(key) ?? []), comparison]);
+  }
+  return markdownTable<readonly Comparison[]>(
     [
-      { name: "block", cell: ({ blockId }) => blockId, isText: true },
-      { name: "method", cell: ({ method }) => method, isText: true },
-      { name: "baseline", cell: ({ baseline }) => baseline, isText: true },
-      {
-        name: "speed-up to target",
-        cell: ({ speedUp }) => (speedUp === null ? "" : `${speedUp.toFixed(2)}x`),
-      },
-      {
-        name: "accuracy, points",
-        cell: ({ points, pointsSd }) =>
-          points === null
-            ? ""
-            : `${points > 0 ? "+" : ""}${points.toFixed(1)} ± ${pointsSd.toFixed(1)}`,
-      },
+      { name: "block", cell: ([first]) => first?.blockId ?? "", isText: true },
+      { name: "method", cell: ([first]) => first?.method ?? "", isText: true },
+      ...baselines.map((name) => ({
+        name,
+        cell: (row: readonly Comparison[]) =>
+          comparisonText(row.find(({ baseline }) => baseline === name)),
+      })),
     ],
-    comparisons(blocks),
+    [...rows.values()],
   );
+}
+
+function comparisonText(comparison: Comparison | undefined): string {
+  if (comparison === undefined) return "";
+  const { speedUp, points, pointsSd } = comparison;
+  const times = speedUp === null ? "-" : `${speedUp.toFixed(2)}x`;
+  if (points === null) return times;
+  return `${times}, ${points > 0 ? "+" : ""}${points.toFixed(1)} ± ${pointsSd.toFixed(1)}`;
 }
 
 export function claimTable(checks: readonly ClaimCheck[]): string {

@@ -107,18 +107,24 @@ function spreadSeries(
     type: "custom",
     silent: true,
     clip: true,
-    // One datum draws all: the library calls this once per datum and once is enough.
-    data: [[0, 0]],
-    renderItem: (_: unknown, api: { coord: (point: number[]) => number[] }) => ({
-      type: "polygon",
-      shape: {
-        points: [
-          ...spread.map(([at, , high]) => api.coord([at, high])),
-          ...spread.map(([at, low]) => api.coord([at, low])).reverse(),
-        ],
-      },
-      style: { fill: colorOf(tone), opacity: 0.15 },
-    }),
+    data: spread.flatMap(([at, low, high]) => [
+      [at, low],
+      [at, high],
+    ]),
+    // Called for every datum, which the axes follow; one polygon is enough.
+    renderItem: ({ dataIndex }: { dataIndex: number }, api: Pick<CellApi, "coord">) =>
+      dataIndex > 0
+        ? null
+        : {
+            type: "polygon",
+            shape: {
+              points: [
+                ...spread.map(([at, , high]) => api.coord([at, high])),
+                ...spread.map(([at, low]) => api.coord([at, low])).reverse(),
+              ],
+            },
+            style: { fill: colorOf(tone), opacity: 0.15 },
+          },
   };
 }
 
@@ -256,6 +262,7 @@ function axisOption(axis: Axis): Record<string, unknown> {
   return {
     ...shared,
     type: axis.isLog === true ? "log" : "value",
+    scale: axis.isFitted === true,
     ...(min === undefined ? {} : { min }),
     ...(max === undefined ? {} : { max }),
     ...(interval === undefined ? {} : { interval }),

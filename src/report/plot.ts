@@ -12,6 +12,8 @@ export interface Axis {
   readonly text?: (value: number) => string;
   readonly isWhole?: boolean;
   readonly isLog?: boolean;
+  /** As far as the values reach, and not from 0. */
+  readonly isFitted?: boolean;
 }
 
 export interface Line {

@@ -133,10 +133,6 @@ test("the document has the command, the seeds and every chart, and the tables al
     plots.map(({ name }) => name),
     ["sst2-a1-s50-methods-curve"],
   );
-  assert.match(
-    plots[0]?.svg ?? "",
-    /^<svg [^>]*>\n?<style>svg\{--ground:#fff;.*<rect width="100%"/s,
-  );
   const report: Report = {
     ...{ scale: scales.full, datasets: ["sst2"], seeds: [1, 2], command: "npm run reproduce" },
     ...{ commit: "abc", blocks: found, measurements: [measured(0.5, 0.67)], plots, notes: [] },
