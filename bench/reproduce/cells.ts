@@ -61,7 +61,7 @@ export const scales: Readonly<Record<Scale["name"], Scale>> = {
     batchSize: 8,
     maxTokens: 48,
     trainExamples: 16_000,
-    testExamples: 1000,
+    testExamples: 500,
     evaluateEvery: 4,
     evaluateDevices: 4,
     tuningRounds: 10,

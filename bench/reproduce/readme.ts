@@ -138,7 +138,7 @@ function blocksWithResults(blocks: readonly BlockResults[]): BlockResults[] {
 
 function rateText({ tuningRounds }: Scale): string {
   if (tuningRounds === 0) return "The learning rate is the same for all methods.";
-  return `Each method's learning rate is the best of three in runs of ${tuningRounds} rounds on a seed of their own.`;
+  return `Each method's learning rate is the best of three in runs of ${tuningRounds} rounds with a fifth of the fleet, on a seed of their own.`;
 }
 
 function machineText(): string {
