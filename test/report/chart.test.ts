@@ -1,8 +1,12 @@
 /** What every drawn chart keeps: the page's colours, no scripts, equal text for equal data. */
 import assert from "node:assert/strict";
+import { cpSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { openCharts } from "../../src/report/chart.ts";
 import type { Plot } from "../../src/report/plot.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const draw = await openCharts();
 const size = { widthPx: 400, heightPx: 240 };
@@ -53,7 +57,7 @@ const plots: readonly Plot[] = [
     kind: "heat",
     title: "Heat",
     x: { name: "round", categories: ["1", "2"] },
-    y: { name: "device", categories: ["gw-1", "<gw-2>"] },
+    y: { name: "device", categories: ["v1.2345", "<gw-2>"] },
     classes: [
       { label: "rank 2", tone: "green-0" },
       { label: "rank 4", tone: "green-6" },
@@ -85,9 +89,23 @@ for (const plot of plots) {
 
 test("names and titles are text in the picture", () => {
   assert.match(draw(plots[2]!, size), />&lt;gw-2&gt;</);
+  assert.match(draw(plots[2]!, size), />v1\.2345</);
   assert.match(draw(plots[0]!, size), /aria-label="Lines more"/);
 });
 
 test("each class of a table of cells has its colour once per cell and once in the legend", () => {
   assert.equal(draw(plots[2]!, size).match(/var\(--green-6\)/g)?.length, 2);
+});
+
+test("without the chart library the error says what to install", async (t) => {
+  const folder = temporaryFolder(t);
+  const built = fileURLToPath(new URL("../../src/", import.meta.url));
+  // No node_modules lies above this copy.
+  for (const ring of ["base", "report"]) {
+    cpSync(join(built, ring), join(folder, ring), { recursive: true });
+  }
+  writeFileSync(join(folder, "package.json"), JSON.stringify({ type: "module" }));
+  const path = pathToFileURL(join(folder, "report", "chart.js")).href;
+  const copy = (await import(path)) as { openCharts: () => Promise<unknown> };
+  await assert.rejects(copy.openCharts(), /echarts, which is not installed[\s\S]*npm install/);
 });
