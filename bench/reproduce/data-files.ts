@@ -30,24 +30,22 @@ export function curvesCsv(runs: readonly CellResult[]): string {
   return `${[head, ...lines].join("\n")}\n`;
 }
 
-/** What results.json holds. */
-export interface ResultsFile {
-  readonly commit: string;
-  readonly runs: readonly CellResult[];
-  readonly measurements: readonly Measurement[];
-  /** Which runs each table compares, by label. */
-  readonly tables: readonly { readonly id: string; readonly runs: readonly string[] }[];
-}
-
-export function resultsFile(
+/** JSON with every run on a line of its own: its settings, its curve and when it was run. */
+export function resultsJson(
   commit: string,
   blocks: readonly BlockResults[],
   runs: readonly CellResult[],
   measurements: readonly Measurement[],
-): ResultsFile {
+): string {
+  const lines = (values: readonly unknown[]): string =>
+    values.length === 0
+      ? "[]"
+      : `[\n${values.map((value) => JSON.stringify(value)).join(",\n")}\n]`;
   const tables = blocks.map(({ block }) => ({
     id: block.id,
     runs: block.rows.flatMap(({ cells }) => cells.map(({ label }) => label)),
   }));
-  return { commit, runs, measurements, tables };
+  const parts = { measurements: lines(measurements), tables: lines(tables), runs: lines(runs) };
+  const members = Object.entries(parts).map(([name, text]) => `"${name}": ${text}`);
+  return `{"commit": ${JSON.stringify(commit)},\n${members.join(",\n")}}\n`;
 }

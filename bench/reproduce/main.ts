@@ -18,7 +18,7 @@ import { readJson, writeJson } from "../../src/io/json.ts";
 import { openCharts } from "../../src/report/chart.ts";
 import { blockResults } from "./block-results.ts";
 import { scales, type Scale } from "./cells.ts";
-import { allResults, curvesCsv, resultsFile } from "./data-files.ts";
+import { allResults, curvesCsv, resultsJson } from "./data-files.ts";
 import { measureModel, writePaperSizedModel, type Measurement } from "./measure.ts";
 import { plotFiles } from "./plots.ts";
 import { GridProgress } from "./progress.ts";
@@ -174,7 +174,7 @@ async function write(
   const folder = join(root, "docs", "reproduction");
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "README.md"), readmeText(report));
-  writeJson(join(folder, "results.json"), resultsFile(grid.commit, blocks, runs, measured));
+  writeFileSync(join(folder, "results.json"), resultsJson(grid.commit, blocks, runs, measured));
   writeFileSync(join(folder, "curves.csv"), curvesCsv(runs));
   for (const { name, svg } of report.plots) writeFileSync(join(folder, `${name}.svg`), svg);
   say(`wrote ${folder}`);
