@@ -15,6 +15,7 @@ import type { Choice, DeviceView, Explanation, Outcome, RoundView } from "./cont
 import { hurried, leastSacrifice, shortestRound } from "./deadline.ts";
 import type { DeadlineSettings, Timed } from "./deadline.ts";
 import { nearestRank, nearestSparsity } from "./feasible.ts";
+import type { Link } from "./link-law.ts";
 import { roundTime, TimeModel } from "./time-model.ts";
 import type { TimeLaw } from "./time-model.ts";
 
@@ -59,7 +60,7 @@ export interface Plan {
 const newest = 0.1;
 
 const seconds = fields({ compute: number(0), transfer: number(0), total: number(0) });
-const link = fields({ mean: number(0), spread: number(0) });
+const link = nullable(fields({ mean: number(), spread: number(0) }));
 const forecastShape = fields({
   type: text,
   situation: oneOf("unknown", "free", "bound", "late"),
@@ -219,8 +220,8 @@ function lawTable(law: TimeLaw): Explanation["tables"][number] {
     type: "other devices of its type",
     fleet: "the whole fleet",
   };
-  const mbps = ({ mean }: { mean: number }): number | string =>
-    mean > 1e-6 ? 1 / mean : "unknown";
+  const mbps = (link: Link | null): number | string =>
+    link === null ? "unknown" : Math.exp(-link.mean);
   return {
     title: `Time model, from ${sources[law.source]}`,
     columns: ["s/GFLOP", "spread, factor", "Mb/s up", "Mb/s down", "fixed s", "missed rounds"],

@@ -26,7 +26,7 @@ function device(
   secondsPerMb: number,
   view: Partial<DeviceView> = {},
 ): Timed {
-  const link = { mean: secondsPerMb, spread: 0 };
+  const link = { mean: Math.log(secondsPerMb), spread: 0 };
   return {
     law: {
       ...{ secondsPerGflop, computeSpread: 0.05, up: link, down: link },

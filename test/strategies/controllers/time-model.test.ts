@@ -48,7 +48,40 @@ test("a measured device is predicted for choices that it never had", () => {
   const law = lawOf(modelOf(["nx-1", 0.01], ["nx-1", 0.01]), "nx-1");
   const { compute, transfer } = roundTime(law, { cost }, { sparsity: 0, rank: 16 }, 20);
   near(compute, 3 + 20 * 100 * 0.01);
-  near(transfer, 16 / 4 + 32 / 16);
+  // Links are taken to fluctuate until they have shown that they do not.
+  assert.ok(transfer > 16 / 4 + 32 / 16 && transfer < 1.2 * (16 / 4 + 32 / 16));
+});
+
+/** Rounds of four devices whose links are so many times slower than 4 Mb/s up, in turn. */
+function linkModel(numRounds: number, slowness: (device: number, round: number) => number) {
+  const model = new TimeModel();
+  for (let round = 0; round < numRounds; round++) {
+    for (let device = 0; device < 4; device++) {
+      const told = outcome(`nx-${device}`, 0.01);
+      const { result } = told;
+      assert.ok(result !== null);
+      const uploadMs = result.uploadMs * slowness(device, round);
+      model.learn({ ...told, result: { ...result, uploadMs } }, "nx");
+    }
+  }
+  return model;
+}
+
+test("where links differ between devices, each is soon taken for what it is", () => {
+  const model = linkModel(3, (device) => 4 ** device);
+  for (const [device, mbps] of [4, 1, 1 / 4, 1 / 16].entries()) {
+    const { up } = lawOf(model, `nx-${device}`);
+    assert.ok(Math.abs((up?.mean ?? 0) + Math.log(mbps)) < 0.2);
+  }
+  const unknown = lawOf(model, "nx-9").up;
+  assert.ok((unknown?.spread ?? 0) > 1);
+});
+
+test("where links differ from round to round, all are taken for the same", () => {
+  const model = linkModel(20, (device, round) => 4 ** ((device + round) % 4));
+  const means = [0, 1, 2, 3].map((device) => lawOf(model, `nx-${device}`).up?.mean ?? NaN);
+  assert.ok(Math.max(...means) - Math.min(...means) < 0.2);
+  assert.ok((lawOf(model, "nx-0").up?.spread ?? 0) > 1);
 });
 
 test("nobody is predicted before somebody is measured", () => {
@@ -86,7 +119,7 @@ test("missed rounds make a cautious prediction slower until the next update", ()
   assert.equal(seconds(0), before.bold);
   assert.ok(seconds(1) > 1.1 * before.cautious);
   model.learn(outcome("nx-1", 0.01), "nx");
-  near(seconds(1), before.cautious);
+  assert.ok(seconds(1) <= before.cautious);
 });
 
 test("a state that was not saved by a time model is refused", () => {
