@@ -53,7 +53,8 @@ export class VirtualClock implements Clock {
       this.#holds.push(
         work.then(
           (value) => () => resolve(value),
-          (error: unknown) => () => reject(error),
+          (error: unknown) => () =>
+            reject(error instanceof Error ? error : new FedspineError(String(error))),
         ),
       );
     });
