@@ -99,7 +99,9 @@ export function dutyAt(
   const periodMs = 1000 * dutyCycle.periodSeconds;
   const phaseMs = periodMs * Rng.fromSeed(`${seed}/duty/${id}`).next();
   const onMs = periodMs * dutyCycle.onShare;
-  const startMs = Math.floor((fromMs - phaseMs) / periodMs) * periodMs + phaseMs;
+  // At the very end of a period rounding must not call it the same one still.
+  const cycle = Math.floor((fromMs - phaseMs) / periodMs + 1e-9);
+  const startMs = cycle * periodMs + phaseMs;
   const isOn = fromMs < startMs + onMs;
   return { isOn, changesAtMs: startMs + (isOn ? onMs : periodMs) };
 }

@@ -12,7 +12,7 @@ import { InstalledBase } from "./installed-base.ts";
 import type { Pricing } from "./pricing.ts";
 import { drawConditions, dutyAt, type SimulatedMachine, type TimeFactors } from "./profiles.ts";
 import { BlobPool } from "./shared-blobs.ts";
-import { SimulatedDevice } from "./simulated-device.ts";
+import { type Disk, RoundMemory, SimulatedDevice } from "./simulated-device.ts";
 import { newDeviceState, type DeviceState, type SimulationState } from "./simulation-state.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 import type { JobRunner } from "./worker-pool.ts";
@@ -65,6 +65,7 @@ class RoundWorld {
   readonly #broker: MemoryBroker;
   readonly #blobs = new BlobPool();
   readonly #devices: Map<string, DeviceState>;
+  readonly #disks = new Map<string, Disk>();
   #baseRoots: string[] = [];
   #numStarts = 0;
 
@@ -145,7 +146,7 @@ class RoundWorld {
       ...{ clock: this.#clock, broker: this.#broker, pool, pricing, machine, base },
       conditions: drawConditions(machine, this.#round, seed, factors),
       fleet: config.fleet,
-      store: this.#blobs.store(base.roots()),
+      disk: this.#diskOf(id, base),
       rng: this.#rng(`${id}/${this.#numStarts++}`),
       memory: state.memory === null ? null : Buffer.from(state.memory, "base64"),
       onTrained: ({ gflops, memory }) => {
@@ -157,6 +158,14 @@ class RoundWorld {
     });
     void device.start();
     return device;
+  }
+
+  #diskOf(id: string, base: InstalledBase): Disk {
+    const known = this.#disks.get(id);
+    if (known !== undefined) return known;
+    const disk = { store: this.#blobs.store(base.roots()), memory: new RoundMemory(id) };
+    this.#disks.set(id, disk);
+    return disk;
   }
 
   #stateOf(id: string): DeviceState {

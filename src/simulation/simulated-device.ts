@@ -23,7 +23,7 @@ export interface SimulatedDeviceParts {
   readonly machine: SimulatedMachine;
   readonly conditions: RoundConditions;
   readonly fleet: string;
-  readonly store: BlobStore;
+  readonly disk: Disk;
   readonly base: InstalledBase;
   readonly rng: Rng;
   readonly memory: SimulatedTrainerOptions["memory"];
@@ -41,7 +41,7 @@ export class SimulatedDevice {
 
   /** Runs the agent until its run ends; never settles once the power is cut. */
   start(): Promise<string> {
-    const { clock, machine, conditions, fleet, store, base, rng } = this.#parts;
+    const { clock, machine, conditions, fleet, disk, base, rng } = this.#parts;
     const { id, board } = machine;
     const { upBytesPerSecond, downBytesPerSecond, latencyMs } = conditions;
     const link = { upBytesPerSecond, downBytesPerSecond, latencyMs };
@@ -53,9 +53,8 @@ export class SimulatedDevice {
       createTrainer: () => this.#trainer(),
       machine: { cores: board.cores, memoryBytes: board.memoryBytes },
       onEvent: () => undefined,
-      store,
+      ...disk,
       bases: base,
-      memory: new RoundMemory(id),
     });
   }
 
@@ -93,8 +92,14 @@ export class SimulatedDevice {
   }
 }
 
+/** What a device finds again when its power is back in the same round. */
+export interface Disk {
+  readonly store: BlobStore;
+  readonly memory: AgentMemory;
+}
+
 /** What an agent remembers of its work; a round that is over leaves nothing that the next one could use. */
-class RoundMemory implements AgentMemory {
+export class RoundMemory implements AgentMemory {
   readonly #id: string;
   #finished: FinishedWork | null = null;
 

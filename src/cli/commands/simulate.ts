@@ -1,5 +1,6 @@
 /** `fedspine simulate`: a whole fleet in virtual time, with real training, in one process. */
 import { existsSync, readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { Command } from "commander";
 import { parse } from "yaml";
@@ -23,12 +24,20 @@ interface Options {
   json?: boolean;
 }
 
+/** Of larger fleets the lines of single devices are left out; they are in events.jsonl. */
+const MOST_LISTED = 24;
+
 export function command(): Command {
   return new Command()
     .description("Simulate a fleet: real training, virtual time, one process")
     .argument("<file>", "settings of the simulation, YAML")
     .option("--out <dir>", "folder of the run (default: runs/<name of the file>)")
-    .option("--workers <n>", "threads that train; results do not depend on it", integer(1), 2)
+    .option(
+      "--workers <n>",
+      "threads that train; results do not depend on it",
+      integer(1),
+      availableParallelism(),
+    )
     .option("--resume", "go on with the simulation in the folder after its last whole round")
     .option("--json", "one JSON line per event and one with the summary, on stdout")
     .action(run);
@@ -44,7 +53,8 @@ async function run(file: string, options: Options): Promise<void> {
   const say = (line: string): void => (options.json === true ? note(line) : print(line));
   const onEvent = (event: RunEvent): void => {
     if (options.json === true) return printJson({ event });
-    const line = eventLine(event);
+    const isDetail = "device" in event && settings.fleet.devices > MOST_LISTED;
+    const line = isDetail ? null : eventLine(event);
     if (line !== null) print(line);
   };
   try {
