@@ -15,9 +15,9 @@ import { addUnitSums, forEachRows, multiply, pairOf } from "./weight-rows.ts";
 /**
  * One step of size 1 on both factors changes s B A by -s (gB A + B gA - gB gA): that stands in for the gradient
  * G of the base weight. |G o (W + s B A)| is summed over each unit's rows or columns; each module's vector is
- * divided by its 2-norm, and the modules of a unit are added. The factor at the end gives every layer and kind
- * the same mean worth per parameter, which leaves the order within them alone. Only adapted layers count:
- * throws ConfigError when a layer has none of a kind.
+ * divided by its 2-norm, and the modules of a unit are added. The factor at the end, the same for all units of a
+ * layer and kind, makes what a unit is worth per parameter a mean over its modules of vectors with a root mean
+ * square of 1: entries of vectors of norm 1 would be smaller the more units there are. Only adapted layers count: throws ConfigError when a layer has none of a kind.
  */
 export const loraPruneScorer: ScorerFactory = (options): Scorer => {
   const { model } = options;
