@@ -62,5 +62,8 @@ export function ownedOf(
 
 function owned({ kind, layer, size }: UnitSpan, structure: Structure, of: number): Owned {
   const ids = structure.layers[layer]?.[kind] ?? [];
-  return { indices: ids.flatMap((id) => Array.from({ length: size }, (_, i) => id * size + i)), of };
+  const indices: number[] = [];
+  // Loops, for a coordinator does this for every layer of every update.
+  for (const id of ids) for (let i = 0; i < size; i++) indices.push(id * size + i);
+  return { indices, of };
 }
