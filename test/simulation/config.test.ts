@@ -1,3 +1,4 @@
+/** Settings of simulations: mistakes are named, and the examples in the repository are good. */
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";

@@ -1,3 +1,4 @@
+/** Simulated fleets: shares, draws by seed, overrides, duty cycles. */
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import { parseFleetProfile } from "../../src/simulation/fleet-schema.ts";

@@ -1,3 +1,4 @@
+/** Blob stores over one pool: each its own view, every content once. */
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import { TransportError } from "../../src/base/errors.ts";

@@ -1,3 +1,4 @@
+/** Whole simulations with the real engine: the same bits however they are played, and devices that come and go. */
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import { SmallSimulation } from "../support/small-simulation.ts";

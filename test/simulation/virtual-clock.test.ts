@@ -1,3 +1,4 @@
+/** The virtual clock: time passes when nothing else can happen, and only then. */
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";

@@ -1,3 +1,4 @@
+/** The index of subscriptions: who gets a message, and in which order. */
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import { FilterIndex } from "../../src/transport/filter-index.ts";
