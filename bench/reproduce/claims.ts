@@ -98,7 +98,7 @@ function speedClaim(ours: readonly Comparison[]): ClaimCheck {
           `at least 1.4x in ${countOf(speedUps, 1.4)}`,
     verdict: verdictOf(speedUps, (least) => least >= 1.4),
     how:
-      "virtual time until the smoothed accuracy reaches what all methods of the block reach; " +
+      "virtual time until the smoothed accuracy stays above what all methods of the block reach; " +
       "reproduced if the smallest ratio is at least 1.4",
   };
 }

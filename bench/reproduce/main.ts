@@ -71,7 +71,7 @@ function setup(): Setup {
   const scale = args.untuned ? { ...planned, tuningRounds: 0 } : planned;
   const dataFolder =
     args.data ?? process.env["FEDSPINE_DATA"] ?? join(root, "..", "shared", "data");
-  const wanted = (args.datasets ?? (args.quick ? "sst2" : "sst2,hwu64")).split(",");
+  const wanted = (args.datasets ?? (args.quick ? "trec" : "sst2,hwu64")).split(",");
   const missing = wanted.filter((name) => name !== "demo" && !existsSync(join(dataFolder, name)));
   const there = wanted.filter((name) => !missing.includes(name));
   const notes = missing.map((name) => `There is no ${name} in the data folder: it is left out.`);

@@ -47,13 +47,15 @@ export function targetOf(rows: readonly (readonly Trace[])[]): number | null {
 
 export type Cost = "timeMs" | "bytes" | "gflop";
 
-/** Cost at which the smoothed curve first reaches the target, between two scores by a straight line; null when it never does. */
+/**
+ * Cost from which on the smoothed curve stays at or above the target, between two scores by a straight line; null when it ends
+ * below. The first time above would be luck where curves still jump.
+ */
 export function costTo({ points }: Trace, target: number, cost: Cost): number | null {
   const curve = smoothed(points);
-  const i = curve.findIndex(({ accuracy }) => accuracy >= target);
-  const after = curve[i];
+  const i = curve.findLastIndex(({ accuracy }) => accuracy < target);
+  const [before, after] = [curve[i], curve[i + 1]];
   if (after === undefined) return null;
-  const before = curve[i - 1];
   if (before === undefined) return after[cost];
   const share = (target - before.accuracy) / (after.accuracy - before.accuracy);
   return before[cost] + share * (after[cost] - before[cost]);

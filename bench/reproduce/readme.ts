@@ -81,7 +81,7 @@ ${report.command}
 - **Accuracy** is the mean over devices of their own pruned model with the global adapter, on the common test examples;
   the last round scores all devices that are pruned, earlier ones ${scale.evaluateDevices} of them, every ${scale.evaluateEvery} rounds. **Worst device** is the
   lowest of these. The **target** of a block is the lowest final accuracy among its methods, controls left out, on curves smoothed
-  over three scores, so that every compared method has a time. ± is the standard deviation over seeds; for costs in per cent of
+  over three scores, so that every compared method has a time; it is reached where the curve rises above it for good. ± is the standard deviation over seeds; for costs in per cent of
   the mean. **Waiting** is the mean over rounds and devices of the time until the round's slowest device is done.
 
 ## Methods

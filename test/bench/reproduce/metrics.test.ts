@@ -50,6 +50,12 @@ test("the cost of a target lies on the line between the scores around it", () =>
   assert.equal(costTo(line, 0, "timeMs"), 0);
 });
 
+test("a target that is lost again is not reached before it is kept", () => {
+  // Smoothed: 0, 0.6, 0.35, 0.4, 0.5.
+  const jumpy = trace([0, 0.6, 0.1, 0.5, 0.9]);
+  assert.ok(Math.abs((costTo(jumpy, 0.45, "timeMs") ?? 0) - 350) < 1e-9);
+});
+
 test("a row counts the seeds that reached the target and averages those alone", () => {
   const metrics = rowMetrics([trace([0, 0.6, 0.6]), trace([0, 0.2, 0.2])], 0.3);
   assert.deepEqual([metrics.numReached, metrics.numSeeds], [1, 2]);
