@@ -10,7 +10,7 @@ import { encodeDataset } from "../data/sequences.ts";
 import type { Model } from "../models/model.ts";
 import { readModelShape } from "../models/shape.ts";
 import type { PruningPlan, TrainPlan } from "../protocol/messages.ts";
-import type { EngineOptions } from "../tensor/engine.ts";
+import type { Engine, EngineOptions } from "../tensor/engine.ts";
 import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
 import { evaluateClassifier } from "../train/evaluate.ts";
 import type { LocalTrainer, TrainedUpdate } from "./local-trainer.ts";
@@ -36,6 +36,8 @@ export interface EngineTrainerOptions {
   /** Makes this device's order of examples differ from the others'. */
   readonly deviceId: string;
   readonly kernels: NonNullable<EngineOptions["kernels"]>;
+  /** Where the model goes; by default every smaller model gets an engine of its own. */
+  readonly createEngine?: () => Engine;
   /** Keeps structure and scores across restarts; by default they last as long as this object. */
   readonly memory?: TrainerMemory;
 }
@@ -75,12 +77,13 @@ export class EngineTrainer implements LocalTrainer {
   }
 
   prepare(folder: string, labels: readonly string[], run: string): Promise<void> {
-    const { kernels } = this.#options;
+    const { kernels, createEngine } = this.#options;
+    const engines = createEngine === undefined ? {} : { createEngine };
     this.#prepared = {
       run,
       baseName: basename(folder),
       labels,
-      base: new ResidentBase({ folder, labels, kernels }),
+      base: new ResidentBase({ folder, labels, kernels, ...engines }),
       shape: readModelShape(folder, labels),
       tokenizer: loadTokenizer(folder),
     };

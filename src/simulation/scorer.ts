@@ -19,8 +19,12 @@ export class Scorer {
   readonly #setup: WorkerSetup;
   #sequences: { readonly maxTokens: number; readonly items: Sequence[] } | undefined;
 
+  /** For models that are not whole, one after another; they would leave much memory behind as engines of their own. */
+  readonly #cutEngine: Engine;
+
   constructor(setup: WorkerSetup) {
     this.#setup = setup;
+    this.#cutEngine = Engine.create({ kernels: setup.kernels });
     this.#whole = this.#load();
     this.#tokenizer = loadTokenizer(setup.baseFolder);
   }
@@ -40,8 +44,12 @@ export class Scorer {
 
   #load(structure?: Structure): Model {
     const { baseFolder, labels, kernels } = this.#setup;
-    const cut = structure === undefined ? {} : { structure };
-    return loadModel(Engine.create({ kernels }), baseFolder, { task: "classify", labels, ...cut });
+    const task = "classify";
+    if (structure === undefined) {
+      return loadModel(Engine.create({ kernels }), baseFolder, { task, labels });
+    }
+    this.#cutEngine.clear();
+    return loadModel(this.#cutEngine, baseFolder, { task, labels, structure });
   }
 
   #encoded(maxTokens: number): Sequence[] {

@@ -2,18 +2,30 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { EngineTrainer } from "../device/engine-trainer.ts";
 import { volatileMemory } from "../device/training/trainer-memory.ts";
+import { Engine } from "../tensor/engine.ts";
 import { Scorer } from "./scorer.ts";
 import type { JobMessage, Jobs, TrainJob, TrainResult, WorkerSetup } from "./trainer-jobs.ts";
 
 const setup = workerData as WorkerSetup;
 let scorer: Scorer | undefined;
+let engine: Engine | undefined;
+
+/** The same memory for one job after another: thousands of engines would wait for the garbage collector. */
+function clearedEngine(): Engine {
+  engine ??= Engine.create({ kernels: setup.kernels });
+  engine.clear();
+  return engine;
+}
 
 /** A trainer of its own for every job: what a device was given before cannot show in its results. */
 async function train({ device, plan, run, adapter, memory: kept }: TrainJob): Promise<TrainResult> {
   const { baseFolder, labels, kernels, parts } = setup;
   const examples = parts[device.index] ?? [];
   const memory = volatileMemory(kept);
-  const trainer = new EngineTrainer({ examples, deviceId: device.id, kernels, memory });
+  const createEngine = clearedEngine;
+  const trainer = new EngineTrainer({
+    ...{ examples, deviceId: device.id, kernels, memory, createEngine },
+  });
   await trainer.prepare(baseFolder, labels, run);
   const losses: number[] = [];
   const onStep = (_: number, loss: number): Promise<void> => {

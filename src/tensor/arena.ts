@@ -38,6 +38,7 @@ export class Arena {
   readonly memory: WebAssembly.Memory;
   /** Grows by one with every release of step memory. */
   generation = 0;
+  readonly #start: number;
   #top: number;
   /** Freed blocks of the weights and state regions, sorted by address, never adjacent. */
   #free: { start: number; end: number }[] = [];
@@ -50,7 +51,20 @@ export class Arena {
   /** `heapBase`: first byte above the static data of the kernel module. */
   constructor(memory: WebAssembly.Memory, heapBase: number) {
     this.memory = memory;
-    this.#top = alignUp(heapBase, ALIGN_BYTES);
+    this.#start = alignUp(heapBase, ALIGN_BYTES);
+    this.#top = this.#start;
+  }
+
+  /** Forgets every block and step tensor, so that the same memory serves again; whoever still holds one must not use it. */
+  clear(): void {
+    this.#top = this.#start;
+    this.#free = [];
+    this.#blocks.clear();
+    this.#extents.length = 0;
+    this.#current = 0;
+    Object.assign(this.#used, { weights: 0, state: 0, step: 0 });
+    this.resetPeaks();
+    this.generation++;
   }
 
   get stats(): ArenaStats {

@@ -85,6 +85,11 @@ export class Engine {
     this.arena.shrink(tensor.ptr, tensor.size * 4);
   }
 
+  /** Forgets every tensor: for one model after another in the same memory. None of the earlier tensors may be used again. */
+  clear(): void {
+    this.arena.clear();
+  }
+
   /** Gives a weights or state tensor's memory back; the tensor must not be used again. */
   free(tensor: Tensor): void {
     this.arena.free(tensor.ptr);

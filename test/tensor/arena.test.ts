@@ -129,3 +129,22 @@ test("reading a tensor as another type or shape is an error", () => {
   assert.throws(() => ids.reshape([2, 2]), ShapeError);
   assert.deepEqual([...ids.reshape([3, 1]).i32], [1, 2, 3]);
 });
+
+test("a cleared arena hands out the same addresses again and reads of step tensors from before fail", () => {
+  const engine = Engine.create();
+  const allocate = (): number[] => [
+    engine.empty([100], "weights").ptr,
+    engine.empty([7], "state").ptr,
+    engine.empty([3]).ptr,
+  ];
+  const before = engine.empty([5]);
+  engine.clear();
+  const first = allocate();
+  engine.free(engine.empty([9], "weights"));
+  const { memoryBytes } = engine.stats;
+  engine.clear();
+  assert.deepEqual(allocate(), first);
+  assert.equal(engine.stats.memoryBytes, memoryBytes);
+  assert.equal(engine.stats.weights, 448);
+  assert.throws(() => before.f32, ArenaError);
+});

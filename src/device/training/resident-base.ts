@@ -10,6 +10,8 @@ export interface ResidentBaseOptions {
   readonly folder: string;
   readonly labels: readonly string[];
   readonly kernels: NonNullable<EngineOptions["kernels"]>;
+  /** By default a new one each time, so that memory which a smaller model does not need goes back to the system. */
+  readonly createEngine?: () => Engine;
 }
 
 interface Resident {
@@ -59,10 +61,10 @@ export class ResidentBase {
   }
 
   #load(structure: Structure): Resident {
-    const { folder, labels, kernels } = this.#options;
+    const { folder, labels, kernels, createEngine } = this.#options;
     // First of all let go of the engine before: the two shall not be there at the same time.
     this.#resident = undefined;
-    const engine = Engine.create({ kernels });
+    const engine = createEngine?.() ?? Engine.create({ kernels });
     // The head must start alike on every device, or averaging the first round means nothing.
     const model = loadModel(engine, folder, { task: "classify", labels, headSeed: 1, structure });
     const freshHead = model
