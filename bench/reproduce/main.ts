@@ -164,7 +164,7 @@ async function write(
   const isFull = scale.name === "full";
   const report: Report = {
     ...{ scale, datasets, seeds, blocks, notes, measurements: measured, commit: grid.commit },
-    command: `npm run reproduce -- --${scale.name} --resume${args.untuned ? " --untuned" : ""}`,
+    command: commandText(scale, datasets, seeds),
     plots: isFull ? plotFiles(blocks, await openCharts()) : [],
     numDone: runs.length,
     numCells: cells.size,
@@ -178,6 +178,15 @@ async function write(
   writeFileSync(join(folder, "curves.csv"), curvesCsv(runs));
   for (const { name, svg } of report.plots) writeFileSync(join(folder, `${name}.svg`), svg);
   say(`wrote ${folder}`);
+}
+
+/** What gives these results, from nothing or from a part of them. */
+function commandText(scale: Scale, datasets: readonly string[], seeds: readonly number[]): string {
+  const given = [
+    ...["npm run reproduce --", `--${scale.name}`, "--resume"],
+    ...["--datasets", datasets.join(","), "--seeds", seeds.join(",")],
+  ];
+  return [...given, ...(args.untuned ? ["--untuned"] : [])].join(" ");
 }
 
 /** Of the working tree, with a mark when it has changes of its own. */
