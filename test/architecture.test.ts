@@ -34,7 +34,7 @@ const rings: Readonly<Record<string, readonly string[]>> = {
   // A whole fleet in one process: the only ring that sees both ends, and the engine in its workers.
   simulation: [
     ...["base", "tensor", "io", "text", "data", "demo-data", "models", "train", "protocol"],
-    ...["transport", "strategies", "cost", "transfer", "coordinator", "device"],
+    ...["transport", "strategies", "cost", "pruning", "transfer", "coordinator", "device"],
   ],
   report: ["base", "io"],
 };

@@ -3,7 +3,8 @@ import type { AdapterState } from "../base/adapter.ts";
 import type { NamedArrays } from "../base/arrays.ts";
 import { encodeStructure, type Structure } from "../base/structure.ts";
 import type { Evaluate } from "../coordinator/global-model.ts";
-import type { Evaluation, Score } from "../coordinator/run-events.ts";
+import { meanAndWorst } from "../coordinator/mean-and-worst.ts";
+import type { Score } from "../coordinator/run-events.ts";
 import type { Dataset } from "../data/examples.ts";
 import { encodeDataset } from "../data/sequences.ts";
 import { loadModel } from "../models/load.ts";
@@ -59,20 +60,6 @@ export function centralEvaluation(options: CentralEvaluationOptions): Evaluate {
       return { device, ...fresh };
     });
     return Promise.resolve(meanAndWorst(scores));
-  };
-}
-
-/** Means over the devices, and the device with the lowest accuracy. */
-function meanAndWorst(scores: readonly (Score & { readonly device: string })[]): Evaluation {
-  const mean = (key: keyof Score): number =>
-    scores.reduce((sum, score) => sum + score[key], 0) / scores.length;
-  const worst = scores.reduce((low, each) => (each.accuracy < low.accuracy ? each : low));
-  return {
-    accuracy: mean("accuracy"),
-    loss: mean("loss"),
-    macroF1: mean("macroF1"),
-    numDevices: scores.length,
-    worst,
   };
 }
 

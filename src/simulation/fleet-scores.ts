@@ -3,57 +3,63 @@ import type { AdapterState } from "../base/adapter.ts";
 import type { ModelShape } from "../base/model-shape.ts";
 import { encodeStructure, type Structure } from "../base/structure.ts";
 import type { Evaluate } from "../coordinator/global-model.ts";
+import { meanAndWorst } from "../coordinator/mean-and-worst.ts";
 import type { Evaluation, Score } from "../coordinator/run-events.ts";
 import { encodeAdapterFile } from "../io/adapter-file.ts";
 import { narrow } from "../strategies/aggregation/narrow.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
 import type { JobRunner } from "./worker-pool.ts";
 
-export interface FleetScoresOptions {
-  readonly clock: VirtualClock;
+export type DeviceScore = Score & { readonly device: string };
+
+export interface FleetScorerOptions {
   readonly pool: JobRunner;
   readonly shape: ModelShape;
   readonly maxTokens: number;
 }
 
-/** Scoring takes no simulated time. */
-export function fleetScores({ clock, pool, shape, maxTokens }: FleetScoresOptions): Evaluate {
-  const score = (adapter: AdapterState | null, structure: Structure | null): Promise<Score> => {
-    const bytes = adapter === null ? null : encodeAdapterFile(adapter);
-    return pool.run({ kind: "score", adapter: bytes, structure, maxTokens });
-  };
-  const scoreAll = async (
+export class FleetScorer {
+  readonly #options: FleetScorerOptions;
+  /** Of the adapter scored last, by structure: devices that are pruned alike score alike. */
+  readonly #known = new Map<string, Promise<Score>>();
+
+  constructor(options: FleetScorerOptions) {
+    this.#options = options;
+  }
+
+  /** For a coordinator; takes no virtual time. */
+  evaluation(clock: VirtualClock): Evaluate {
+    return (adapter, structures) => clock.hold(this.#evaluate(adapter, structures));
+  }
+
+  /** The adapter on each device's model. It has to be the one that was evaluated last. */
+  scoreEach(
     adapter: AdapterState,
     structures: ReadonlyMap<string, Structure>,
-  ): Promise<Evaluation> => {
-    const byStructure = new Map<string, Promise<Score>>();
-    const scores = [...structures].map(async ([device, structure]) => {
+  ): Promise<DeviceScore[]> {
+    const { shape } = this.#options;
+    const scores = [...structures].map(async ([device, structure]): Promise<DeviceScore> => {
       const key = encodeStructure(structure, shape.units);
       const pruned = { shape, structure };
-      const result = byStructure.get(key) ?? score(narrow(adapter, { pruned }), structure);
-      byStructure.set(key, result);
-      return { device, ...(await result) };
+      const score = this.#known.get(key) ?? this.#score(narrow(adapter, { pruned }), structure);
+      this.#known.set(key, score);
+      return { device, ...(await score) };
     });
-    return meanAndWorst(await Promise.all(scores));
-  };
-  return (adapter, structures) =>
-    clock.hold(
-      adapter === null || structures.size === 0
-        ? score(adapter, null)
-        : scoreAll(adapter, structures),
-    );
-}
+    return Promise.all(scores);
+  }
 
-/** Means over the devices, and the device with the lowest accuracy. */
-function meanAndWorst(scores: readonly (Score & { readonly device: string })[]): Evaluation {
-  const mean = (key: keyof Score): number =>
-    scores.reduce((sum, score) => sum + score[key], 0) / scores.length;
-  const worst = scores.reduce((low, each) => (each.accuracy < low.accuracy ? each : low));
-  return {
-    accuracy: mean("accuracy"),
-    loss: mean("loss"),
-    macroF1: mean("macroF1"),
-    numDevices: scores.length,
-    worst,
-  };
+  async #evaluate(
+    adapter: AdapterState | null,
+    structures: ReadonlyMap<string, Structure>,
+  ): Promise<Evaluation> {
+    this.#known.clear();
+    if (adapter === null || structures.size === 0) return this.#score(adapter, null);
+    return meanAndWorst(await this.scoreEach(adapter, structures));
+  }
+
+  #score(adapter: AdapterState | null, structure: Structure | null): Promise<Score> {
+    const { pool, maxTokens } = this.#options;
+    const bytes = adapter === null ? null : encodeAdapterFile(adapter);
+    return pool.run({ kind: "score", adapter: bytes, structure, maxTokens });
+  }
 }

@@ -6,6 +6,7 @@ import { readHeadShapes } from "../models/head-shapes.ts";
 import { readModelShape } from "../models/shape.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
 import type { SimulationConfig } from "./config.ts";
+import { FleetScorer } from "./fleet-scores.ts";
 import { Pricing } from "./pricing.ts";
 import { drawFleet, type TimeFactors } from "./profiles.ts";
 import type { WorldParts } from "./round-world.ts";
@@ -51,11 +52,13 @@ export function prepareWorld(
   const { devices, overrides } = settings.fleet;
   const shape = readModelShape(base, labels);
   const setup: WorkerSetup = { baseFolder: base, labels, kernels, parts: examples, test };
+  const pool = createRunner?.(setup) ?? new WorkerPool(setup, numWorkers);
   return {
     seed,
     config,
     machines: drawFleet(fleet, devices, overrides, seed),
-    pool: createRunner?.(setup) ?? new WorkerPool(setup, numWorkers),
+    pool,
+    scorer: new FleetScorer({ pool, shape, maxTokens: config.plan.maxTokens }),
     pricing: new Pricing(shape, loadTokenizer(base), examples),
     factors: timeFactors(settings.emulate, shape, config),
     shape,

@@ -7,7 +7,7 @@ import { runCoordinator } from "../coordinator/run-coordinator.ts";
 import type { HeadShapes } from "../coordinator/update-layout.ts";
 import type { RunEvent, RunSummary } from "../coordinator/run-events.ts";
 import { MemoryBroker } from "../transport/memory.ts";
-import { fleetScores } from "./fleet-scores.ts";
+import type { FleetScorer } from "./fleet-scores.ts";
 import { InstalledBase } from "./installed-base.ts";
 import type { Pricing } from "./pricing.ts";
 import { drawConditions, dutyAt, type SimulatedMachine, type TimeFactors } from "./profiles.ts";
@@ -23,6 +23,7 @@ export interface WorldParts {
   readonly config: CoordinatorConfig;
   readonly machines: readonly SimulatedMachine[];
   readonly pool: JobRunner;
+  readonly scorer: FleetScorer;
   readonly pricing: Pricing;
   readonly factors: TimeFactors;
   readonly shape: ModelShape;
@@ -91,7 +92,7 @@ class RoundWorld {
 
   /** The coordinator goes on from the round before and stops once this one is saved; after the last one it ends the run. */
   #coordinate(onEvent: (atMs: number, event: RunEvent) => void): Promise<RunSummary> {
-    const { config, pool, machines, seed, shape, heads, scoreEvery } = this.#parts;
+    const { config, machines, seed, shape, heads, scorer, scoreEvery } = this.#parts;
     const clock = this.#clock;
     const isLast = this.#round === config.rounds;
     const isScored = isLast || this.#round === 1 || this.#round % scoreEvery === 0;
@@ -104,9 +105,7 @@ class RoundWorld {
         factory: this.#broker,
         clock,
         rng: this.#rng("coordinator"),
-        evaluate: isScored
-          ? fleetScores({ clock, pool, shape, maxTokens: config.plan.maxTokens })
-          : null,
+        evaluate: isScored ? scorer.evaluation(clock) : null,
         shape,
         heads,
         onEvent: (event) => {

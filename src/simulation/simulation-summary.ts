@@ -1,5 +1,6 @@
 /** The record that a simulation leaves at its end. */
 import type { Evaluation, RunEvent, RunSummary } from "../coordinator/run-events.ts";
+import type { FinalModels } from "./final-models.ts";
 import type { SimulatedMachine } from "./profiles.ts";
 import type { DeviceTotals, RoundRecord, SimulationState } from "./simulation-state.ts";
 
@@ -8,6 +9,8 @@ export interface SimulatedDeviceSummary extends DeviceTotals {
   readonly type: string;
   readonly link: string;
   readonly gflops: number;
+  /** Quality of the global adapter on this device's own model at the final sparsity; null without pruning. */
+  readonly final: FinalModels["devices"][string] | null;
 }
 
 /** Collects what the events of one round say of it as a whole. */
@@ -59,6 +62,8 @@ export interface SimulationSummary {
   readonly rounds: number;
   readonly before: Evaluation | null;
   readonly after: Evaluation | null;
+  /** On all devices' models, pruned to the final sparsity; null without pruning. */
+  readonly final: (Required<Evaluation> & { readonly meanSparsity: number }) | null;
   /** Simulated. */
   readonly durationMs: number;
   readonly perRound: readonly RoundRecord[];
@@ -104,8 +109,15 @@ export function addCounts(
 }
 
 export function summarize(
-  run: RunSummary,
-  state: SimulationState,
+  {
+    run,
+    state,
+    final,
+  }: {
+    readonly run: RunSummary;
+    readonly state: SimulationState;
+    readonly final: FinalModels | null;
+  },
   machines: readonly SimulatedMachine[],
 ): SimulationSummary {
   const devices = machines.map(({ id, board, link }) => ({
@@ -114,12 +126,14 @@ export function summarize(
     link: link.name,
     gflops: state.devices[id]?.gflops ?? 0,
     ...(state.totals[id] ?? NOTHING),
+    final: final?.devices[id] ?? null,
   }));
   const sum = (key: "gflops" | "bytesUp" | "bytesDown"): number =>
     devices.reduce((total, device) => total + device[key], 0);
   const { ok, reason, rounds, before, after } = run;
   return {
     ...{ ok, reason, rounds, before, after },
+    final: final === null ? null : fleetPart(final),
     durationMs: state.nowMs,
     total: { gflops: sum("gflops"), bytesUp: sum("bytesUp"), bytesDown: sum("bytesDown") },
     dropped: state.dropped,
@@ -127,4 +141,8 @@ export function summarize(
     perRound: state.rounds,
     devices,
   };
+}
+
+function fleetPart({ devices: _, ...fleet }: FinalModels): SimulationSummary["final"] {
+  return fleet;
 }

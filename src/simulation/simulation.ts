@@ -7,6 +7,7 @@ import { RunFolder } from "../coordinator/run-folder.ts";
 import { readJson, writeJson } from "../io/json.ts";
 import type { SimulationConfig } from "./config.ts";
 import type { FleetProfile } from "./fleet-schema.ts";
+import { scoreFinalModels } from "./final-models.ts";
 import { coordinatorConfig, prepareWorld } from "./preparation.ts";
 import { playRound, type WorldParts } from "./round-world.ts";
 import { simulationData } from "./simulation-data.ts";
@@ -75,7 +76,8 @@ async function playRounds(
     const isSaved = state.round > before;
     if (isSaved) saveState(outFolder, state);
     if (isSaved && state.round < parts.config.rounds) continue;
-    const summary = summarize(played.summary, state, parts.machines);
+    const final = isSaved ? await scoreFinalModels(parts, state) : null;
+    const summary = summarize({ run: played.summary, state, final }, parts.machines);
     writeJson(summaryPath, summary);
     return summary;
   }

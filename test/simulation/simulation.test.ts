@@ -96,3 +96,20 @@ test("emulating a larger model changes times and nothing that is learnt", async 
   assert.ok(big.summary.durationMs > 10 * small.summary.durationMs);
   assert.equal(big.summary.total.gflops.toFixed(9), small.summary.total.gflops.toFixed(9));
 });
+
+test("in the end every device is pruned to the final sparsity and scored, whether or not it took part", async (t) => {
+  const simulation = new SmallSimulation(temporaryFolder(t), {
+    participation: { count: 2 },
+    coordinator: { ...PRUNED, rounds: 2, controller: { kind: "fixed" } },
+  });
+  const { summary } = await simulation.run("few", { workers: 2 });
+  assert.equal(summary.ok, true, summary.reason);
+  assert.ok(summary.devices.some(({ rounds }) => rounds === 0));
+  assert.equal(summary.final?.numDevices, 5);
+  const finals = summary.devices.flatMap(({ final }) => final ?? []);
+  assert.equal(finals.length, 5);
+  for (const { sparsity } of finals) assert.ok(Math.abs(sparsity - 0.4) < 0.05, `${sparsity}`);
+  const lowest = Math.min(...finals.map(({ accuracy }) => accuracy));
+  assert.equal(summary.final.worst.accuracy, lowest);
+  assert.ok(summary.final.accuracy >= lowest);
+});

@@ -114,7 +114,7 @@ function readYaml(path: string): unknown {
 }
 
 function closingLines(summary: SimulationSummary, out: string): string[] {
-  const { before, after, total, durationMs, rounds } = summary;
+  const { before, after, final, total, durationMs, rounds } = summary;
   const quality =
     after === null
       ? []
@@ -122,9 +122,17 @@ function closingLines(summary: SimulationSummary, out: string): string[] {
           `accuracy   before ${before === null ? "-" : percent(before.accuracy)}, after ${percent(after.accuracy)}` +
             (after.worst === undefined ? "" : `, worst device ${percent(after.worst.accuracy)}`),
         ];
+  const ending =
+    final === null
+      ? []
+      : [
+          `final      all ${final.numDevices} devices pruned to ${percent(final.meanSparsity)}: mean accuracy ` +
+            `${percent(final.accuracy)}, worst ${percent(final.worst.accuracy)} (${final.worst.device})`,
+        ];
   return [
     `simulated  ${rounds} rounds in ${durationText(durationMs)} of virtual time`,
     ...quality,
+    ...ending,
     `training   ${(total.gflops / 1000).toFixed(2)} TFLOP in all`,
     `traffic    ${byteText(total.bytesUp)} up, ${byteText(total.bytesDown)} down`,
     `folder     ${out}`,

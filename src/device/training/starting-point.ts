@@ -50,7 +50,7 @@ export function readStart(
   return {
     structure,
     adapter: { modules, heads },
-    fleetScores: readScores(scores, shape),
+    fleetScores: scoresFrom(scores, shape),
   };
 }
 
@@ -104,7 +104,8 @@ function checkModules(
   }
 }
 
-function readScores(scores: NamedArrays, { units }: ModelShape): UnitScores | null {
+/** Scores of units by original id from tensors [L, units]; null for none. Throws CheckpointError for misshapen ones. */
+export function scoresFrom(scores: NamedArrays, { units }: ModelShape): UnitScores | null {
   const tensors = unitKinds.map((kind) => scores.get(scoreTensors[kind]));
   if (tensors.every((tensor) => tensor === undefined)) return null;
   for (const kind of unitKinds) checkScores(scores.get(scoreTensors[kind]), kind);
