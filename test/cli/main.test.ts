@@ -18,6 +18,8 @@ const commands: Readonly<Record<string, string>> = {
   generate: "--temperature",
   forward: "--ids",
   merge: "--dtype",
+  export: "--form",
+  verify: "--seed",
   pretrain: "--objective",
   simulate: "--workers",
   broker: "--ws-port",
@@ -25,6 +27,7 @@ const commands: Readonly<Record<string, string>> = {
   device: "--log-json",
   why: "<device>",
   report: "<folder>",
+  bench: "--profile",
   doctor: "--json",
 };
 
