@@ -5,9 +5,13 @@ import { ffaLora } from "./ffa-lora.ts";
 import { flexLora } from "./flex-lora.ts";
 import { flora } from "./flora.ts";
 import { hetLora } from "./het-lora.ts";
+import { loraResidual } from "./lora-residual.ts";
 import { loraStack } from "./lora-stack.ts";
 import { r2sp } from "./r2sp.ts";
 
 export const aggregators: Readonly<Record<string, Aggregator>> = Object.fromEntries(
-  [loraStack, fedAvg, ffaLora, flexLora, flora, hetLora, r2sp].map((rule) => [rule.name, rule]),
+  [loraStack, loraResidual, fedAvg, ffaLora, flexLora, flora, hetLora, r2sp].map((rule) => [
+    rule.name,
+    rule,
+  ]),
 );

@@ -12,10 +12,13 @@ import type { Term } from "./layer-wise.ts";
 import type { Factors } from "./low-rank.ts";
 import { fullIn, fullOut, rankOf } from "./update-check.ts";
 
-/** What the adapter before the round adds: to rows and columns that no update has, or to all. */
+/**
+ * What the adapter before the round adds: to rows and columns that no update has, to all, or to what no update could change, which is
+ * those rows and columns and, for a device of a lower rank, the directions that it was not sent.
+ */
 export interface Start {
   readonly module: LoraModule;
-  readonly where: "unowned" | "everywhere";
+  readonly where: "unowned" | "unsent" | "everywhere";
 }
 
 /**
@@ -40,7 +43,17 @@ export function ownerStack(terms: readonly Term[], scale: number, start?: Start)
     colFactors: colsAreCut ? colShares.map(inverse) : null,
   }));
   const isWhole = start?.where === "everywhere";
-  if (start !== undefined && (isWhole || rowShares.includes(0) || colShares.includes(0))) {
+  if (start?.where === "unsent") {
+    const side = colsAreCut ? "cols" : "rows";
+    const [owned, size] = colsAreCut
+      ? [(module: LoraModule) => module.cols, fullIn(module)]
+      : [(module: LoraModule) => module.rows, fullOut(module)];
+    blocks.push({
+      ...{ module: start.module, factor: start.module.scale / scale },
+      ...{ rowFactors: null, colFactors: null },
+      shares: { side, of: unsentShares(terms, owned, size, rankOf(start.module)) },
+    });
+  } else if (start !== undefined && (isWhole || rowShares.includes(0) || colShares.includes(0))) {
     blocks.push({
       module: start.module,
       factor: start.module.scale / scale,
@@ -69,12 +82,42 @@ export function ownerShares(
   return shares;
 }
 
+/** For each index and direction the share of its owners, in weight, that were not sent the direction; 1 where nobody owns it. */
+function unsentShares(
+  terms: readonly Term[],
+  owned: (module: LoraModule) => Owned | undefined,
+  size: number,
+  rank: number,
+): Float64Array {
+  const ranks = [...new Set(terms.map(({ module }) => rankOf(module)))].filter((r) => r < rank);
+  const all = ownerShares(terms, owned, size);
+  const unsent = new Float64Array(size * rank);
+  for (const r of ranks) {
+    const lower = ownerShares(
+      terms.filter(({ module }) => rankOf(module) === r),
+      owned,
+      size,
+    );
+    for (let i = 0; i < size; i++)
+      for (let k = r; k < rank; k++)
+        unsent[i * rank + k] = (unsent[i * rank + k] as number) + (lower[i] as number);
+  }
+  for (let i = 0; i < size; i++) {
+    const share = all[i] as number;
+    for (let k = 0; k < rank; k++)
+      unsent[i * rank + k] = share === 0 ? 1 : (unsent[i * rank + k] as number) / share;
+  }
+  return unsent;
+}
+
 interface Block {
   readonly module: LoraModule;
   readonly factor: number;
   /** What the rows of B and the columns of A are multiplied with, by original index; null = one. */
   readonly rowFactors: Float64Array | null;
   readonly colFactors: Float64Array | null;
+  /** A factor for each index of one side and each direction, index after index; absent = one. */
+  readonly shares?: { readonly side: "rows" | "cols"; readonly of: Float64Array };
 }
 
 function stacked(blocks: readonly Block[], numOutputs: number, numInputs: number): Factors {
@@ -82,22 +125,26 @@ function stacked(blocks: readonly Block[], numOutputs: number, numInputs: number
   const left = dense(numOutputs, K);
   const right = dense(numInputs, K);
   let at = 0;
-  for (const { module, factor, rowFactors, colFactors } of blocks) {
+  for (const { module, factor, rowFactors, colFactors, shares } of blocks) {
     const { a, b, rows, cols } = module;
     const R = rankOf(module);
+    const share = (side: "rows" | "cols", index: number, r: number): number =>
+      shares?.side === side ? (shares.of[index * R + r] as number) : 1;
     const height = b.shape[0] ?? 0;
     for (let o = 0; o < height; o++) {
       const row = rows?.indices[o] ?? o;
       const weight = factor * (rowFactors?.[row] ?? 1);
       for (let r = 0; r < R; r++)
-        left.data[row * K + at + r] = weight * (b.data[o * R + r] as number);
+        left.data[row * K + at + r] =
+          weight * share("rows", row, r) * (b.data[o * R + r] as number);
     }
     const width = a.shape[1] ?? 0;
     for (let i = 0; i < width; i++) {
       const col = cols?.indices[i] ?? i;
       const weight = colFactors?.[col] ?? 1;
       for (let r = 0; r < R; r++)
-        right.data[col * K + at + r] = weight * (a.data[r * width + i] as number);
+        right.data[col * K + at + r] =
+          weight * share("cols", col, r) * (a.data[r * width + i] as number);
     }
     at += R;
   }
