@@ -10,8 +10,8 @@ import type { JobRunner } from "./worker-pool.ts";
 
 export interface SimulatedTrainerOptions {
   readonly clock: VirtualClock;
-  readonly pool: JobRunner;
-  readonly pricing: Pricing;
+  readonly pool: Pick<JobRunner, "run">;
+  readonly pricing: Pick<Pricing, "gflopsPerStep" | "structureOf">;
   readonly machine: SimulatedMachine;
   readonly conditions: RoundConditions;
   /** Aborted when the machine loses its power. */

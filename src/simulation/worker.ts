@@ -39,7 +39,7 @@ async function train({ device, plan, run, adapter, memory: kept }: TrainJob): Pr
 
 const handlers: { [K in keyof Jobs]: (job: Jobs[K]["job"]) => Promise<Jobs[K]["result"]> } = {
   train,
-  score: (job) => Promise.resolve((scorer ??= new Scorer(setup)).score(job)),
+  score: async (job) => (scorer ??= new Scorer(setup)).score(job),
 };
 
 parentPort?.on("message", ({ serial, job }: JobMessage) => {
