@@ -1,5 +1,5 @@
 /** What a simulation saves after each round, so that it can go on from there. */
-import { existsSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import { CheckpointError } from "../base/errors.ts";
@@ -87,15 +87,14 @@ export function saveState(folder: string, state: SimulationState): void {
 }
 
 /**
- * Puts the folder back to where its last round was saved. Throws CheckpointError when no round was, when the state is damaged, or
- * when the process died in the moment between the coordinator's checkpoint and this state.
+ * Puts the folder back to where its last round was saved, or to the start when none was. Throws CheckpointError when the state is
+ * damaged, or when the process died in the moment between the coordinator's checkpoint and this state.
  */
 export function loadState(folder: string): SimulationState {
   const path = join(folder, STATE_FILE);
   if (!existsSync(path)) {
-    throw new CheckpointError(`${path} is missing`, {
-      hint: "the folder holds no simulation that has finished a round; start it anew",
-    });
+    for (const name of ["run.json", "checkpoint.json"]) rmSync(join(folder, name), { force: true });
+    return newState;
   }
   const state = parseSettings(path, stateSchema, readJson(path));
   const round = new RunFolder(folder).load()?.round;

@@ -34,7 +34,7 @@ class Bench {
       pool: {
         run: (job, signal) => {
           this.jobSignal = signal;
-          return work(job) as Promise<never>;
+          return work(job);
         },
       },
       pricing: {

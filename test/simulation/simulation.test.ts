@@ -1,6 +1,7 @@
 /** Whole simulations with the real engine: the same bits however they are played, and devices that come and go. */
 import { test } from "node:test";
 import assert from "node:assert/strict";
+import type { RunEvent } from "../../src/coordinator/run-events.ts";
 import { SmallSimulation } from "../support/small-simulation.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
@@ -32,6 +33,15 @@ test("an interrupted simulation ends with the bits of one that was left alone", 
   await assert.rejects(inRound, /interrupted/);
   const rest = await simulation.run("broken", { resume: true });
   assert.deepEqual(rest.summary, whole.summary);
+  assert.deepEqual(simulation.leftovers("broken"), simulation.leftovers("whole"));
+});
+
+test("a simulation that was interrupted in its first round begins anew", async (t) => {
+  const simulation = new SmallSimulation(temporaryFolder(t), { coordinator: { rounds: 2 } });
+  await simulation.run("whole");
+  const interruptAt = ({ kind }: RunEvent): boolean => kind === "update-received";
+  await assert.rejects(simulation.run("broken", { interruptAt }), /interrupted/);
+  await simulation.run("broken", { resume: true });
   assert.deepEqual(simulation.leftovers("broken"), simulation.leftovers("whole"));
 });
 
