@@ -83,9 +83,9 @@ export const scales: Readonly<Record<Scale["name"], Scale>> = {
 };
 
 /** Where no learning rate was chosen. */
-export const USUAL_RATE = 2e-3;
+export const USUAL_RATE = 4e-3;
 /** What a learning rate is chosen from. */
-export const TRIED_RATES = [1e-3, 2e-3, 4e-3] as const;
+export const TRIED_RATES = [2e-3, 4e-3, 8e-3] as const;
 
 /** Short name of a cell's settings: equal ones have equal keys, whatever they are called. */
 export function cellKey({ settings }: Cell): string {

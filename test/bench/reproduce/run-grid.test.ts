@@ -33,7 +33,7 @@ function played(folder: string, isResumed: boolean, more: Partial<GridRun> = {})
     run: (cell) => {
       ran.push(cell);
       now += 60_000;
-      return Promise.resolve(trace(cell.settings.learningRate === 4e-3 ? 0.8 : 0.6));
+      return Promise.resolve(trace(cell.settings.learningRate === 8e-3 ? 0.8 : 0.6));
     },
     nowMs: () => now,
     endMs: Infinity,
@@ -92,9 +92,9 @@ test("the best of the tried learning rates is used, from runs that come first", 
   await runGrid(grid);
   assert.deepEqual(
     ran.map(({ settings }) => settings.learningRate),
-    [...TRIED_RATES, 4e-3],
+    [...TRIED_RATES, 8e-3],
   );
-  assert.equal(currentGrid(grid)[0]?.rows[0]?.cells[0]?.settings.learningRate, 4e-3);
+  assert.equal(currentGrid(grid)[0]?.rows[0]?.cells[0]?.settings.learningRate, 8e-3);
 });
 
 test("a result that is damaged is named", async (t) => {
