@@ -42,6 +42,12 @@ function cells(plays: readonly Play[], fixedS: number): string[] {
   ];
 }
 
+/** Every kind with its defaults, and the fixed choice with the largest rank, since those that choose may take it. */
+const contenders = [
+  ...Object.keys(controllers).map((name) => ({ name, kind: name, options: {} })),
+  { name: "fixed-32", kind: "fixed", options: { rank: 32 } },
+];
+
 const columns = ["round s", "waiting s", "saved", "target h", "final loss", "sparsity", "rank"];
 const line = (name: string, texts: readonly string[]): string =>
   [name.padEnd(14), ...texts.map((text) => text.padStart(12))].join("");
@@ -49,11 +55,13 @@ const line = (name: string, texts: readonly string[]): string =>
 for (const scenario of chosen(scenarios, ({ name }) => name)) {
   console.error(`\n${scenario.name}, ${numSeeds} seeds`);
   console.error(line("controller", columns));
-  const playAll = (name: string): Play[] =>
-    Array.from({ length: numSeeds }, (_, i) => play(createController(name), scenario, i + 1));
-  const fixedS = mean(playAll("fixed").map(({ meanRoundS }) => meanRoundS));
-  for (const name of chosen(Object.keys(controllers), (known) => known)) {
-    const plays = playAll(name);
+  const playAll = (kind: string, options: object): Play[] =>
+    Array.from({ length: numSeeds }, (_, i) =>
+      play(createController(kind, options), scenario, i + 1),
+    );
+  const fixedS = mean(playAll("fixed", {}).map(({ meanRoundS }) => meanRoundS));
+  for (const { name, kind, options } of chosen(contenders, (one) => one.name)) {
+    const plays = playAll(kind, options);
     console.error(line(name, cells(plays, fixedS)));
     console.log(JSON.stringify({ scenario: scenario.name, controller: name, plays }));
   }

@@ -9,8 +9,9 @@ export interface Scenario extends Omit<WorldSettings, "seed"> {
   /** "free": any sparsity up to `final` in any round, pruned units come back. "ramp": the schedule with its defaults. */
   readonly pruning: "free" | "ramp";
   readonly final: number;
-  /** How far devices may stand off the ramp. */
+  /** How far devices may stand off the ramp, and how much one round may add. */
   readonly slack: number;
+  readonly maxStep: number;
   readonly participants: number;
   readonly rounds: number;
 }
@@ -20,16 +21,18 @@ const queryValue = { bytesPerRank: 147_456, prunedShare: 0.25 };
 const allLinear = { bytesPerRank: 663_552, prunedShare: 0.5 };
 const common = { rounds: 100, halfRank: 4, overfit: 0, hasOwnLinks: false, lossRate: 0 };
 
-const free = { pruning: "free", final: 0.6, slack: 0.1, ...queryValue, ...common } as const;
-const ramp = { pruning: "ramp", final: 0.5, slack: 0.1, ...allLinear, ...common } as const;
+const usual = { slack: 0.1, maxStep: 0.1 };
+const free = { pruning: "free", final: 0.6, ...usual, ...queryValue, ...common } as const;
+const ramp = { pruning: "ramp", final: 0.5, ...usual, ...allLinear, ...common } as const;
+const wide = { ...ramp, slack: 0.5, maxStep: 0.5 };
 
 export const scenarios: readonly Scenario[] = [
   { name: "free, 80 of 80", participants: 80, ...free },
   { name: "free, 10 of 80", participants: 10, ...free },
   { name: "ramp, 80 of 80", participants: 80, ...ramp },
   { name: "ramp, 10 of 80", participants: 10, ...ramp },
-  { name: "wide ramp, 80 of 80", participants: 80, ...ramp, slack: 0.5 },
-  { name: "wide ramp, 10 of 80", participants: 10, ...ramp, slack: 0.5 },
+  { name: "wide ramp, 80 of 80", participants: 80, ...wide },
+  { name: "wide ramp, 10 of 80", participants: 10, ...wide },
   { name: "own links, 80 of 80", participants: 80, ...ramp, hasOwnLinks: true },
   { name: "own links, 10 of 80", participants: 10, ...ramp, hasOwnLinks: true },
   { name: "hurtful ranks, 80 of 80", participants: 80, ...free, overfit: 0.05 },
@@ -102,8 +105,8 @@ export function play(controller: Controller, scenario: Scenario, seed: number | 
 }
 
 /** Bounds of a device's sparsity by round and by what it has reached. */
-function limitsOf({ pruning, final, slack, rounds }: Scenario) {
-  const schedule = pruningSchedule({ final, slack });
+function limitsOf({ pruning, final, slack, maxStep, rounds }: Scenario) {
+  const schedule = pruningSchedule({ final, slack, maxStep });
   return (round: number, reached: number): Corridor =>
     pruning === "free"
       ? { min: 0, max: final, reference: final / 2 }

@@ -72,18 +72,23 @@ export function frontier(
   });
 }
 
-/** The choice on the frontier that gives up least, or null when the device cannot meet the deadline. */
+/**
+ * The choice on the frontier that gives up least, or null when the device cannot meet the deadline. Nobody goes below
+ * `lowestRank`: what the last device keeps, those before it need not give up.
+ */
 export function leastSacrifice(
   timed: Timed,
   deadline: number,
   round: RoundView,
   { rankWeight, caution }: Omit<DeadlineSettings, "rank">,
+  lowestRank = 1,
 ): Choice | null {
   const { view } = timed;
   const last = Math.max(1, view.ranks.length - 1);
   let choice: Choice | null = null;
   let least = Infinity;
   for (const candidate of frontier(timed, deadline, round, caution)) {
+    if (candidate.rank < lowestRank) continue;
     const missingRanks = (last - view.ranks.indexOf(candidate.rank)) / last;
     const sacrifice = positionOf(view, candidate.sparsity) + rankWeight * missingRanks;
     if (sacrifice >= least) continue;

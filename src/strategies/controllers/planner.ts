@@ -199,10 +199,9 @@ export class Planner {
     const sooner = Math.min(deadline, foresight * (this.#usual ?? deadline));
     const early = this.#isReversible ? view.minSparsity : this.#leastSparsity(timed, sooner, round);
     const ahead: Timed = { law, view: { ...view, minSparsity: early } };
-    const choice = leastSacrifice(ahead, deadline, round, this.#settings);
-    if (choice === null) {
-      return { timed: ahead, choice: hurried(timed, round, rank), situation: "late" };
-    }
+    const last = hurried(timed, round, rank);
+    const choice = leastSacrifice(ahead, deadline, round, this.#settings, last.rank);
+    if (choice === null) return { timed: ahead, choice: last, situation: "late" };
     const isFree = choice.sparsity <= view.minSparsity && choice.rank === view.ranks.at(-1);
     return { timed: ahead, choice, situation: isFree ? "free" : "bound" };
   }

@@ -64,6 +64,14 @@ test("rank is taken before pruning when it is the link that costs time", () => {
   assert.deepEqual(leastSacrifice(linkBound, 20, about, settings), { sparsity: 0.1, rank: 8 });
 });
 
+test("nobody gives up more rank than the device that all others wait for", () => {
+  const justSlow = device(0.0198, 0.1);
+  const deadline = shortestRound([justSlow, slow], about, 8);
+  const cautious = { rankWeight: 0.25, caution: 0.5 };
+  assert.ok((leastSacrifice(justSlow, deadline, about, cautious)?.rank ?? 8) < 8);
+  assert.equal(leastSacrifice(justSlow, deadline, about, cautious, 8), null);
+});
+
 test("who all others wait for gets a low rank only where that saves time", () => {
   assert.equal(hurried(slow, about, 8).rank, 8);
   assert.equal(hurried(device(0.001, 1), about, 8).rank, 2);
