@@ -167,7 +167,7 @@ const ablations: readonly Ablation[] = [
         name: score,
         method: (settings: MethodSettings, final: number): MethodSettings => ({
           ...settings,
-          pruning: { final, score },
+          pruning: { ...settings.pruning, final, score },
         }),
       }),
     ),
@@ -175,7 +175,7 @@ const ablations: readonly Ablation[] = [
   {
     id: "aggregation",
     title: "Aggregation",
-    variants: (["lora-stack", "flex-lora", "het-lora"] as const).map((kind) => ({
+    variants: (["lora-residual", "lora-stack", "flex-lora", "het-lora"] as const).map((kind) => ({
       id: `aggregation-${kind}`,
       name: kind,
       method: (settings: MethodSettings): MethodSettings => ({

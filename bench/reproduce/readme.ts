@@ -5,7 +5,7 @@ import type { BlockResults } from "./block-results.ts";
 import { EMULATED, type Scale } from "./cells.ts";
 import { checkClaims } from "./claims.ts";
 import type { Measurement } from "./measure.ts";
-import { methods } from "./methods.ts";
+import { methods, RANK, RANKS } from "./methods.ts";
 import type { PlotFile } from "./plots.ts";
 import {
   blockHeading,
@@ -71,8 +71,8 @@ export function readmeText(report: Report): string {
     ),
     wrapped(
       "All have the same final body sparsity, local steps, participation, LoRA targets and ratio of alpha " +
-        "to rank. Baselines are our implementations on our engine, not their authors' code; HetLoRA's " +
-        "ranks are drawn per round.",
+        `to rank; where ranks differ between devices, they are ${RANKS.join(", ")}, else ${RANK}. Baselines are our ` +
+        "implementations on our engine, not their authors' code; HetLoRA's ranks are drawn per round.",
     ),
     "## What is reconstructed",
     wrapped(
