@@ -72,7 +72,9 @@ export function readmeText(report: Report): string {
     wrapped(
       "All have the same final body sparsity, local steps, participation, LoRA targets and ratio of alpha " +
         `to rank; where ranks differ between devices, they are ${RANKS.join(", ")}, else ${RANK}. Baselines are our ` +
-        "implementations on our engine, not their authors' code; HetLoRA's ranks are drawn per round.",
+        "implementations on our engine, not their authors' code; HetLoRA's ranks are drawn per round. " +
+        "Ranks, the width of the corridor and the rule of merging were chosen after short runs on TREC and HWU64, seed 1, and their " +
+        "test parts: those two are not untouched data.",
     ),
     "## What is reconstructed",
     wrapped(
