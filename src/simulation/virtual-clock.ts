@@ -68,27 +68,31 @@ export class VirtualClock implements Clock {
     const reached = { yet: false };
     const reach = (): void => void (reached.yet = true);
     goal.then(reach, reach);
-    const aborted = rejection(signal);
-    for (;;) {
-      await this.#settle();
-      signal?.throwIfAborted();
-      if (reached.yet) return goal;
-      const hold = this.#holds.shift();
-      if (hold !== undefined) {
-        const release = await Promise.race([hold, aborted]);
-        release();
-        continue;
+    const { aborted, forget } = rejection(signal);
+    try {
+      for (;;) {
+        await this.#settle();
+        signal?.throwIfAborted();
+        if (reached.yet) return await goal;
+        const hold = this.#holds.shift();
+        if (hold === undefined) this.#fireNext();
+        else (await Promise.race([hold, aborted]))();
       }
-      const timer = this.#timers.take();
-      if (timer === undefined) {
-        throw new FedspineError(
-          "the simulation stands still: no timer is set and no work is under way",
-        );
-      }
-      this.#nowMs = timer.dueMs;
-      this.#numEvents += 1;
-      timer.action();
+    } finally {
+      forget();
     }
+  }
+
+  #fireNext(): void {
+    const timer = this.#timers.take();
+    if (timer === undefined) {
+      throw new FedspineError(
+        "the simulation stands still: no timer is set and no work is under way",
+      );
+    }
+    this.#nowMs = timer.dueMs;
+    this.#numEvents += 1;
+    timer.action();
   }
 
   /** Resolves when no promise can settle without a timer or a hold. */
@@ -98,11 +102,16 @@ export class VirtualClock implements Clock {
   }
 }
 
-/** Never resolves. */
-function rejection(signal: AbortSignal | undefined): Promise<never> {
-  const rejected = new Promise<never>((_, reject) => {
-    signal?.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
+/** A promise that never resolves, and how to take it off the signal: one that outlives the run would keep all that raced with it. */
+function rejection(signal: AbortSignal | undefined): {
+  readonly aborted: Promise<never>;
+  readonly forget: () => void;
+} {
+  let abort = (): void => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(signal?.reason as Error);
   });
-  rejected.catch(() => undefined);
-  return rejected;
+  aborted.catch(() => undefined);
+  signal?.addEventListener("abort", abort);
+  return { aborted, forget: () => signal?.removeEventListener("abort", abort) };
 }

@@ -44,16 +44,19 @@ export class WorkerPool implements JobRunner {
   }
 
   run<J extends Job>(job: J, signal?: AbortSignal): Promise<ResultOf<J>> {
-    return new Promise((resolve, reject) => {
+    let forget = (): void => undefined;
+    const done = new Promise<ResultOf<J>>((resolve, reject) => {
       if (this.#failure !== null) return reject(this.#failure);
       if (signal?.aborted === true) return reject(signal.reason as Error);
       const pending: Pending = { message: { serial: this.#serial++, job }, resolve, reject };
       this.#waiting.push(pending);
-      signal?.addEventListener("abort", () => this.#drop(pending, signal.reason as Error), {
-        once: true,
-      });
+      const drop = (): void => this.#drop(pending, signal?.reason as Error);
+      signal?.addEventListener("abort", drop);
+      // A signal that outlives many jobs must not keep them and what they were given.
+      forget = () => signal?.removeEventListener("abort", drop);
       this.#pump();
     });
+    return done.finally(() => forget());
   }
 
   async close(): Promise<void> {

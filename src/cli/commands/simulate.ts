@@ -1,4 +1,5 @@
 /** `fedspine simulate`: a whole fleet in virtual time, with real training, in one process. */
+import { setMaxListeners } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
@@ -47,6 +48,8 @@ async function run(file: string, options: Options): Promise<void> {
   const settings = readSettings(file);
   const out = resolve(options.out ?? join("runs", basename(file).replace(/\.ya?ml$/, "")));
   const stop = new AbortController();
+  // Every job that is under way listens to it.
+  setMaxListeners(0, stop.signal);
   const interrupt = (): void => stop.abort(new ConfigError("interrupted"));
   process.once("SIGINT", interrupt);
   process.once("SIGTERM", interrupt);
