@@ -15,7 +15,7 @@ export interface DeadlineSettings {
   readonly rank: number;
   /** Worth of the whole list of ranks, where the whole corridor of sparsity is worth 1. */
   readonly rankWeight: number;
-  /** Standard deviations by which a device may turn out slower than predicted and still be in time. */
+  /** Standard deviations by which a device may turn out slower than predicted, and its links twice as much worse, and still be in time. */
   readonly caution: number;
 }
 

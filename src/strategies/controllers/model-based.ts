@@ -9,7 +9,7 @@ const readOptions = options(plannerShapes, plannerDefaults, "controller model-ba
 const readState = fields({ asked: entries(askedShape), planner: opaque });
 const at = "state of controller model-based";
 
-/** Options: `rank` (8), `rankWeight` (0.25), `caution` (2), `foresight` (0.5). The formulas stand in docs/controllers.md. */
+/** Options: `rank` (8), `rankWeight` (0.25), `caution` (1), `foresight` (0.7). The formulas stand in docs/controllers.md. */
 export function modelBased(settings?: unknown): Controller {
   const planner = new Planner(readOptions(settings));
   let asked = new Map<string, Asked>();

@@ -31,7 +31,7 @@ export const plannerShapes = {
   caution: number(0, 5),
   foresight: number(0, 1),
 };
-export const plannerDefaults = { rank: 8, rankWeight: 0.25, caution: 2, foresight: 0.5 };
+export const plannerDefaults = { rank: 8, rankWeight: 0.25, caution: 1, foresight: 0.7 };
 
 /** Why a device's predicted point is where it is. */
 const reasons = {

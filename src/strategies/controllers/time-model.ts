@@ -51,6 +51,8 @@ const unknownSpread = 0.3;
 /** How much slower a device is taken for per round in a row that it missed, and how many of them count. */
 const missFactor = 1.25;
 const mostMisses = 3;
+/** Caution about links as a multiple of that about speed: being wrong costs rank, which is cheap, and not pruning, which lasts. */
+const linkCaution = 2;
 
 export class TimeModel {
   #devices = new Map<string, DeviceTimes>();
@@ -113,8 +115,8 @@ export class TimeModel {
 }
 
 /**
- * Seconds of a round under a law. `caution` counts the standard deviations by which speed and links may be worse than their
- * means; with any caution, missed rounds count too.
+ * Seconds of a round under a law. `caution` counts the standard deviations by which the speed may be worse than its mean,
+ * links by twice as many; with any caution, missed rounds count too.
  */
 export function roundTime(
   law: TimeLaw,
@@ -127,8 +129,9 @@ export function roundTime(
   const missed = caution > 0 ? missFactor ** Math.min(law.misses, mostMisses) : 1;
   const slower = missed * Math.exp(caution * law.computeSpread);
   const compute = law.overheadSeconds + steps * gflopsPerStep * law.secondsPerGflop * slower;
+  const wary = linkCaution * caution;
   const transfer =
-    transferSeconds(law.up, bytesUp, caution) + transferSeconds(law.down, bytesDown, caution);
+    transferSeconds(law.up, bytesUp, wary) + transferSeconds(law.down, bytesDown, wary);
   return { compute, transfer, total: compute + transfer };
 }
 
