@@ -61,12 +61,12 @@ export const methods: readonly Method[] = [
     id: "hybrid",
     name: "FedSpine, hybrid",
     role: "ours",
-    what: "As FedSpine, but a fitted time model chooses, and a bandit of the whole fleet corrects its ranks",
+    what: "As FedSpine, but a fitted time model chooses, and a bandit of the whole fleet corrects its ranks; scores are the fleet's",
     settings: (final) => ({
       ...severalRanks,
       controller: { kind: "hybrid" },
       aggregation: { kind: "lora-residual" },
-      pruning: { final, score: "fisher", ...freely },
+      pruning: { final, score: "fisher", blend: 1, ...freely },
     }),
   },
   {
