@@ -24,6 +24,12 @@ export function blockTarget({ rows }: BlockResults): number | null {
   return targetOf(compared.map(({ traces }) => traces));
 }
 
+/** Whether there is anything to compare: runs of unpruned references belong to every sparsity and are not enough. */
+export function isTelling({ rows }: BlockResults): boolean {
+  const references = new Set(methods.flatMap(({ id, role }) => (role === "reference" ? id : [])));
+  return rows.some(({ id, traces }) => !references.has(id) && traces.length > 0);
+}
+
 /** Reads what there is; runs that failed are left out and told by `onFailed`. */
 export function blockResults(
   block: Block,

@@ -16,7 +16,7 @@ import { parseArgs } from "node:util";
 import { ConfigError, FedspineError } from "../../src/base/errors.ts";
 import { readJson, writeJson } from "../../src/io/json.ts";
 import { openCharts } from "../../src/report/chart.ts";
-import { blockResults } from "./block-results.ts";
+import { blockResults, isTelling } from "./block-results.ts";
 import { scales, type Scale } from "./cells.ts";
 import { allResults, curvesCsv, resultsJson } from "./data-files.ts";
 import { measureModel, writePaperSizedModel, type Measurement } from "./measure.ts";
@@ -152,9 +152,10 @@ async function write(
   measured: readonly Measurement[],
 ): Promise<void> {
   const grids = currentGrid(grid);
-  const blocks = grids.map((block) =>
-    blockResults(block, grid.results, (label, reason) => say(`failed: ${label}: ${reason}`)),
-  );
+  const onFailed = (label: string, reason: string): void => say(`failed: ${label}: ${reason}`);
+  const blocks = grids
+    .map((block) => blockResults(block, grid.results, onFailed))
+    .filter(isTelling);
   const runs = allResults(grids, grid.results);
   const cells = new Set(
     grids.flatMap(({ rows }) =>

@@ -26,7 +26,7 @@ class Parrot implements JobRunner {
 
   async run<J extends Job>(job: J): Promise<ResultOf<J>> {
     if (job.kind === "score") return this.#pool.run(job);
-    return (await this.#trained(job));
+    return await this.#trained(job);
   }
 
   close(): Promise<void> {

@@ -41,7 +41,7 @@ export function command(): Command {
     .option("--label-column <name>", "column with the label (else detected)")
     .option("--model <dir>", "base model folder (default: the bundled one)")
     .option("--devices <n>", "device processes", integer(1), 6)
-    .option("--rounds <n>", "federated rounds", integer(1), 11)
+    .option("--rounds <n>", "federated rounds", integer(1), 13)
     .option("--steps <n>", "local steps per device and round", integer(1), 60)
     .option("--pruned <share>", "of each model's body, gone at the end", number(0, 0.9), 0.5)
     .option("--seed <n>", "seed of data, split and training", integer(0), 1)

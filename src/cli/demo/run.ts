@@ -39,7 +39,7 @@ export interface DemoListener {
 }
 
 /** Few rounds: one to learn what matters, one in three at the end to recover. */
-const SCHEDULE = { warmupShare: 0.1, cooldownShare: 0.3, maxStep: 0.15, slack: 0.1 };
+const SCHEDULE = { warmupShare: 0.1, cooldownShare: 0.3, maxStep: 0.15, slack: 0.1, blend: 1 };
 const CONTROLLER = "hybrid";
 const RANKS = [4, 8, 16] as const;
 
