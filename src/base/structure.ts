@@ -124,10 +124,10 @@ function bits(text: string, count: number, origin: string): number[] {
     });
   }
   const ids: number[] = [];
-  [...text].forEach((digit, i) => {
-    const value = Number.parseInt(digit, 16);
+  for (let i = 0; i < text.length; i++) {
+    const value = Number.parseInt(text.charAt(i), 16);
     for (let bit = 0; bit < 4; bit++) if ((value & (8 >> bit)) !== 0) ids.push(4 * i + bit);
-  });
+  }
   return ids;
 }
 

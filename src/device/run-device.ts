@@ -120,8 +120,7 @@ async function openStores(
   { stateFolder, maxBaseBytes: maxBytes }: DeviceConfig,
   deps: DeviceDeps,
 ): Promise<{ store: BlobStore; bases: Bases }> {
-  const disk =
-    deps.store === undefined ? await DiskBlobStore.at(join(stateFolder, "blobs")) : null;
+  const disk = deps.store === undefined ? await DiskBlobStore.at(join(stateFolder, "blobs")) : null;
   const store = deps.store ?? (disk as BlobStore);
   if (deps.bases !== undefined) return { store, bases: deps.bases };
   const folder = join(stateFolder, "bases");

@@ -15,7 +15,7 @@ import { tinyFolder } from "../support/tiny-model.ts";
 const folders = [
   ...(
     ["bert-classify", "bert-masked", "llama-tied", "llama-untied", "llama-classify"] as const
-  ).map((name) => ({ name, folder: tinyFolder(name), skip: false as string | false })),
+  ).map((name) => ({ name, folder: tinyFolder(name), skip: false })),
   ...["bert-tiny-sst2-encoder/fixture-vocab48", "llama-stories260K"].map((name) => ({
     name,
     folder: join(sharedData, name),

@@ -29,7 +29,7 @@ interface Bench {
   readonly adapted: AdaptedModel;
   readonly trainer: Trainer;
   /** One update on the model's own rows; returns the loss before it. */
-  step(): number;
+  readonly step: () => number;
 }
 
 function bench(name: TinyName, optimizer: "adamw" | "sgd" = "adamw"): Bench {
