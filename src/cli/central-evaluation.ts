@@ -1,6 +1,5 @@
 /** Scores global adapters on the coordinator's own labelled texts, on the whole base or on the devices' pruned models. */
 import type { AdapterState } from "../base/adapter.ts";
-import type { NamedArrays } from "../base/arrays.ts";
 import { encodeStructure, type Structure } from "../base/structure.ts";
 import type { Evaluate } from "../coordinator/global-model.ts";
 import { meanAndWorst } from "../coordinator/mean-and-worst.ts";
@@ -13,7 +12,7 @@ import { readModelShape } from "../models/shape.ts";
 import { narrow } from "../strategies/aggregation/narrow.ts";
 import { Engine, type EngineOptions } from "../tensor/engine.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
-import { AdaptedModel } from "../train/adapted-model.ts";
+import { attachState } from "../train/attach-state.ts";
 import { evaluateClassifier } from "../train/evaluate.ts";
 
 export interface CentralEvaluationOptions {
@@ -40,7 +39,7 @@ export function centralEvaluation(options: CentralEvaluationOptions): Evaluate {
   const sequences = encodeDataset(test, tokenizer, maxTokens);
   const settings = { batchSize: BATCH_SIZE, padId: tokenizer.special.pad ?? 0 };
   const score = (model: Model, adapter: AdapterState | null): Score => {
-    const adapted = adapter === null ? null : attach(model, adapter);
+    const adapted = adapter === null ? null : attachState(model, adapter);
     try {
       const { accuracy, loss, macroF1 } = evaluateClassifier(model, sequences, settings);
       return { accuracy, loss, macroF1 };
@@ -61,38 +60,4 @@ export function centralEvaluation(options: CentralEvaluationOptions): Evaluate {
     });
     return Promise.resolve(meanAndWorst(scores));
   };
-}
-
-/** Attaches an adapter given as plain arrays, module by module. */
-export function attach(
-  model: Parameters<typeof AdaptedModel.attach>[0],
-  { modules, heads }: AdapterState,
-): AdaptedModel {
-  const values: NamedArrays = new Map(heads);
-  for (const { name, a, b } of modules) {
-    values.set(`${name}.lora_A.weight`, a);
-    values.set(`${name}.lora_B.weight`, b);
-  }
-  const ranks = modules.map(({ name, a }) => [name, a.shape[0] as number] as const);
-  const adapted = AdaptedModel.attach(model, {
-    lora: {
-      rank: 1,
-      alpha: 1,
-      targets: modules.map(({ name }) => name),
-      dropout: 0,
-      rankPattern: Object.fromEntries(ranks.map(([name, rank]) => [exactly(name), rank])),
-      alphaPattern: Object.fromEntries(
-        modules.map(({ name, a, scale }) => [exactly(name), scale * (a.shape[0] as number)]),
-      ),
-    },
-    trainHead: true,
-    seed: 0,
-  });
-  adapted.load(values, "global adapter");
-  return adapted;
-}
-
-/** Patterns are regular expressions; a name's dots must not match anything else. */
-function exactly(name: string): string {
-  return name.replaceAll(".", "\\.");
 }

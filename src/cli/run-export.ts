@@ -8,7 +8,7 @@ import { writeJson } from "../io/json.ts";
 import { loadModel } from "../models/load.ts";
 import { Engine } from "../tensor/engine.ts";
 import { saveAdapter } from "./adapter-folder.ts";
-import { attach } from "./central-evaluation.ts";
+import { attachState } from "../train/attach-state.ts";
 
 export interface ExportedRun {
   readonly adapter: string;
@@ -24,7 +24,7 @@ export function exportRun(config: CoordinatorConfig): ExportedRun | null {
     task: "classify",
     labels: config.labels,
   });
-  const adapted = attach(model, checkpoint.adapter);
+  const adapted = attachState(model, checkpoint.adapter);
   const { targets, dropout } = config.plan;
   const { rank, scale } = checkpoint;
   const adapter = join(config.runFolder, "adapter");

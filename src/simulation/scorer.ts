@@ -2,12 +2,12 @@
 import type { Structure } from "../base/structure.ts";
 import type { Sequence } from "../data/batch.ts";
 import { encodeDataset } from "../data/sequences.ts";
-import { adapterArrays, decodeAdapterFile } from "../io/adapter-file.ts";
+import { decodeAdapterFile } from "../io/adapter-file.ts";
 import { loadModel } from "../models/load.ts";
 import type { Model } from "../models/model.ts";
 import { Engine } from "../tensor/engine.ts";
 import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
-import { AdaptedModel } from "../train/adapted-model.ts";
+import { attachState } from "../train/attach-state.ts";
 import { evaluateClassifier } from "../train/evaluate.ts";
 import type { ScoreJob, ScoreResult, WorkerSetup } from "./trainer-jobs.ts";
 
@@ -33,7 +33,8 @@ export class Scorer {
     const model = structure === null ? this.#whole : this.#load(structure);
     const sequences = this.#encoded(maxTokens);
     const settings = { batchSize: BATCH_SIZE, padId: this.#tokenizer.special.pad ?? 0 };
-    const adapted = adapter === null ? null : attach(model, adapter);
+    const adapted =
+      adapter === null ? null : attachState(model, decodeAdapterFile(adapter, "global adapter"));
     try {
       const { accuracy, loss, macroF1 } = evaluateClassifier(model, sequences, settings);
       return { accuracy, loss, macroF1 };
@@ -61,22 +62,4 @@ export class Scorer {
     }
     return this.#sequences.items;
   }
-}
-
-/** A global adapter has one rank and one scale for all its modules. */
-function attach(model: Model, bytes: Uint8Array): AdaptedModel {
-  const state = decodeAdapterFile(bytes, "global adapter");
-  const rank = state.modules[0]?.a.shape[0] ?? 1;
-  const adapted = AdaptedModel.attach(model, {
-    lora: {
-      rank,
-      alpha: rank * (state.modules[0]?.scale ?? 1),
-      targets: state.modules.map(({ name }) => name),
-      dropout: 0,
-    },
-    trainHead: true,
-    seed: 0,
-  });
-  adapted.load(adapterArrays(state), "global adapter");
-  return adapted;
 }

@@ -48,11 +48,15 @@ export function ownerStack(terms: readonly Term[], scale: number, start?: Start)
     const [owned, size] = colsAreCut
       ? [(module: LoraModule) => module.cols, fullIn(module)]
       : [(module: LoraModule) => module.rows, fullOut(module)];
-    blocks.push({
-      ...{ module: start.module, factor: start.module.scale / scale },
-      ...{ rowFactors: null, colFactors: null },
-      shares: { side, of: unsentShares(terms, owned, size, rankOf(start.module)) },
-    });
+    const of = unsentShares(terms, owned, size, rankOf(start.module));
+    // With equal ranks there is mostly nothing to complete, and zeros would only make the stack wider.
+    if (of.some((share) => share !== 0)) {
+      blocks.push({
+        ...{ module: start.module, factor: start.module.scale / scale },
+        ...{ rowFactors: null, colFactors: null },
+        shares: { side, of },
+      });
+    }
   } else if (start !== undefined && (isWhole || rowShares.includes(0) || colShares.includes(0))) {
     blocks.push({
       module: start.module,
