@@ -9,6 +9,8 @@ export const ExitCode = {
   data: 65,
   unavailable: 69,
   bug: 70,
+  /** Another process has taken over what this one did. */
+  displaced: 77,
 } as const;
 
 export interface ErrorDetails {
@@ -94,5 +96,12 @@ export class TransportError extends FedspineError {
 export class RoundError extends FedspineError {
   constructor(what: string, details: ErrorDetails = {}) {
     super(what, details, ExitCode.failed);
+  }
+}
+
+/** Another process has taken over what this one did: it must not do anything any more. */
+export class DisplacedError extends FedspineError {
+  constructor(what: string, details: ErrorDetails = {}) {
+    super(what, details, ExitCode.displaced);
   }
 }
