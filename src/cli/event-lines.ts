@@ -36,6 +36,8 @@ export function eventLine(event: RunEvent): string | null {
       );
     case "update-dropped":
       return `dropped  ${event.device} round ${event.round}: ${event.reason}`;
+    case "samples-capped":
+      return `capped   round ${event.round}: ${event.devices.join(", ")} count as ${event.most} samples`;
     case "device-failed":
       return `failed   ${event.device} round ${event.round}: ${event.reason}`;
     case "round-short":
@@ -63,6 +65,12 @@ export function eventLine(event: RunEvent): string | null {
     case "finished":
       return `finished ${event.ok ? "well" : "badly"}: ${event.reason}`;
   }
+}
+
+/** What was not used over the run, by reason; empty where everything was. */
+export function dropLines(dropped: Readonly<Record<string, number>>): string[] {
+  const reasons = Object.entries(dropped).map(([reason, count]) => `${reason} ${count}`);
+  return reasons.length === 0 ? [] : [`dropped    ${reasons.join(", ")}`];
 }
 
 /** How many pruned models a score is the mean of, and the worst of them. */

@@ -9,6 +9,7 @@ import {
   pruningSchema,
   rankSchema,
   selfPruningSchema,
+  validationSchema,
 } from "./strategy-config.ts";
 
 const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
@@ -71,6 +72,8 @@ const schema = v.strictObject({
   aggregation: v.optional(v.strictObject({ kind: v.picklist(Object.keys(aggregators)) }), {
     kind: "lora-stack",
   }),
+  /** Bounds on the size of an update and on the weight that it claims. */
+  validation: v.optional(validationSchema, {}),
   /** Shrink the devices' models while they are tuned; null = they stay whole. */
   pruning: v.optional(v.nullable(pruningSchema), null),
   /** Who chooses sparsity and rank for every device and round. */

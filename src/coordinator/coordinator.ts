@@ -21,7 +21,8 @@ import type { RunEvent } from "./run-events.ts";
 import { scoredModels } from "./scored-models.ts";
 import type { Steering } from "./steering.ts";
 import type { DropTally } from "./tallies.ts";
-import type { UpdateInbox } from "./update-inbox.ts";
+import type { HeldUpdate, UpdateInbox } from "./update-inbox.ts";
+import type { UpdateScreen } from "./update-screen.ts";
 
 export interface CoordinatorParts {
   readonly config: CoordinatorConfig;
@@ -34,6 +35,7 @@ export interface CoordinatorParts {
   readonly downlink: Downlink;
   readonly knowledge: FleetKnowledge;
   readonly steering: Steering;
+  readonly screen: UpdateScreen;
   readonly ledger: Ledger;
   readonly drops: DropTally;
   readonly selector: Selector;
@@ -117,7 +119,7 @@ export class Coordinator implements RoundHost {
   }
 
   #perform(effect: RoundEffect): void {
-    const { inbox, model, clock, drops, tell, steering } = this.#parts;
+    const { inbox, model, clock, drops, tell, steering, screen } = this.#parts;
     switch (effect.kind) {
       case "begin":
         return this.#begin(effect);
@@ -147,7 +149,7 @@ export class Coordinator implements RoundHost {
         const { round, devices } = effect;
         const received = this.#results.close(devices, clock.nowMs());
         return void this.#job({ kind: "aggregated", round }, async () => {
-          const updates = inbox.updatesOf(devices);
+          const updates = this.#screened(round, inbox.updatesOf(devices));
           await model.merge(round, updates);
           steering.learn(round, received, updates);
         });
@@ -159,7 +161,7 @@ export class Coordinator implements RoundHost {
       case "save": {
         const { round } = effect;
         return void this.#job({ kind: "saved", round }, () => {
-          model.save(round, steering.export());
+          model.save(round, { ...steering.export(), norms: screen.export() });
           const { attempts, times } = this.#results;
           tell({ kind: "round-finished", round, attempts, ...times });
           return inbox.clear();
@@ -185,6 +187,17 @@ export class Coordinator implements RoundHost {
     } catch (error) {
       this.#stop(error);
     }
+  }
+
+  /** What is left of a round's updates when they are compared with each other. */
+  #screened(round: number, updates: readonly HeldUpdate[]): readonly HeldUpdate[] {
+    const { screen, drops, tell } = this.#parts;
+    const { kept, events } = screen.settle(round, updates);
+    for (const event of events) {
+      if (event.kind === "update-dropped") drops.add(`update-${event.reason}`);
+      tell(event);
+    }
+    return kept;
   }
 
   #measure(round: number): Promise<void> {
@@ -219,7 +232,7 @@ export class Coordinator implements RoundHost {
     const { device, round, blob, report } = wanted;
     const { numSamples } = report;
     const expected = steering.expectationOf(device);
-    const verdict = await inbox.fetch({ device, blob, numSamples, expected });
+    const verdict = await inbox.fetch({ device, round, blob, numSamples, expected });
     const { root } = blob;
     if (verdict.kind === "broken") {
       this.feed({ kind: "fetch-broken", device, root });

@@ -54,6 +54,19 @@ export class Downlink {
     return made;
   }
 
+  /**
+   * What an update was trained from, at its rank and with its units; null before there is an adapter. Devices that merge it into their
+   * base train fresh factors, but go on with its heads.
+   */
+  startOf(
+    { rank, structure }: { readonly rank: number; readonly structure: Structure },
+    devicesMerge: boolean,
+  ): AdapterState | null {
+    if (this.#adapter === null) return null;
+    if (devicesMerge) return { modules: [], heads: this.#adapter.heads };
+    return narrow(this.#adapter, { rank, pruned: { shape: this.#shape, structure } });
+  }
+
   /** True for what devices start from in this round, and for what they started from in the one before. */
   serves(root: string): boolean {
     return this.#roots.has(root) || this.#oldRoots.has(root);

@@ -15,6 +15,7 @@ import { GlobalModel } from "./global-model.ts";
 import { planOf, scaleOf } from "./plan.ts";
 import type { RunEvent } from "./run-events.ts";
 import { RunFolder, expectSameModel } from "./run-folder.ts";
+import { UpdateScreen } from "./update-screen.ts";
 import { aggregatorOf, controllerOf, ranksOf, serverRankOf } from "./strategy-config.ts";
 import { type HeadShapes, UpdateLayout } from "./update-layout.ts";
 
@@ -28,6 +29,7 @@ export interface Ground {
   readonly model: GlobalModel;
   readonly downlink: Downlink;
   readonly layout: UpdateLayout;
+  readonly screen: UpdateScreen;
   readonly knowledge: FleetKnowledge;
   readonly controller: Controller;
   readonly resumedRound: number | null;
@@ -61,7 +63,11 @@ export async function prepare(config: CoordinatorConfig, deps: CoordinatorDeps):
   const model = new GlobalModel({
     ...{ clock, folder, downlink, aggregator, rank, scale, base, checkpoint, evaluate, tell },
   });
+  const screen = new UpdateScreen(config.validation, (origin) =>
+    downlink.startOf(origin, aggregator.devicesMerge === true),
+  );
   const saved = checkpoint?.fleet;
+  screen.restore(saved?.norms ?? null);
   const noScores: NamedArrays = new Map();
   const meanScores = saved?.meanScores ?? noScores;
   const knowledge = new FleetKnowledge(shape, saved?.devices ?? {}, meanScores);
@@ -71,7 +77,7 @@ export async function prepare(config: CoordinatorConfig, deps: CoordinatorDeps):
   const resumedRound = checkpoint?.round ?? null;
   return {
     ...{ identity, folder, store, baseFiles, baseRoots, model, downlink, layout, knowledge },
-    ...{ controller, resumedRound, tell },
+    ...{ screen, controller, resumedRound, tell },
   };
 }
 

@@ -190,7 +190,8 @@ function offered(
       { kind: "command", device },
     ],
   ];
-  if (round !== state.round || state.phase !== "training") return refuse("late");
+  if (round > state.round) return refuse("wrong-round");
+  if (round < state.round || state.phase !== "training") return refuse("late");
   if (task === undefined) return refuse("not-asked");
   if (task.status === "done") return refuse("duplicate");
   if (task.status === "fetching" && task.blob.root === blob.root) return [state, []];

@@ -121,7 +121,7 @@ function assemble(
   ground: Ground,
   shared: { channel: ControlChannel; plane: DataPlane; ledger: Ledger; drops: DropTally },
 ): { coordinator: Coordinator; reception: Reception } {
-  const { identity, store, baseFiles, baseRoots, model, downlink, layout } = ground;
+  const { identity, store, baseFiles, baseRoots, model, downlink, layout, screen } = ground;
   const { knowledge, controller, tell } = ground;
   const { heartbeatMs, maxUpdateBytes: maxBytes } = config;
   const isKept = (root: string): boolean => baseRoots.has(root) || downlink.serves(root);
@@ -132,6 +132,7 @@ function assemble(
     clock,
     maxBytes,
     layout,
+    screen,
     isKept,
     defectIn,
   });
@@ -143,7 +144,7 @@ function assemble(
   const { run } = identity;
   const coordinator = new Coordinator({
     ...shared,
-    ...{ config, run, clock, inbox, model, downlink, knowledge, steering },
+    ...{ config, run, clock, inbox, model, downlink, knowledge, steering, screen },
     ...{ selector, baseFiles, tell },
   });
   const reception = new Reception(

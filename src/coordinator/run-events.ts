@@ -102,6 +102,8 @@ export type RunEvent =
       bytesDown: number;
     }
   | { kind: "update-dropped"; round: number; device: string; reason: RejectReason; detail: string }
+  /** Devices that claim more samples than a round lets anybody count. */
+  | { kind: "samples-capped"; round: number; devices: string[]; most: number }
   | { kind: "device-failed"; round: number; device: string; reason: string }
   | { kind: "round-short"; round: number; attempt: number; updates: number; needed: number }
   | {

@@ -29,6 +29,8 @@ const evaluation = v.nullable(
 const fleetSchema = v.object({
   devices: knowledgeSchema,
   controller: v.object({ kind: v.string(), state: v.unknown() }),
+  /** Sizes of the updates that counted; null without a bound on them. */
+  norms: v.optional(v.unknown(), null),
 });
 
 /** run.json: `run` names the run in what devices keep, `epoch` is the incarnation that wrote the file. */

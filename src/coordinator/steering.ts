@@ -137,21 +137,25 @@ export class Steering {
     };
   }
 
-  /** Ends a round: `received` holds what counts, so all others that were asked have failed or came too late. */
+  /** Ends a round: `updates` are what counts of `received`, so all others that were asked have failed or came too late. */
   learn(
     round: number,
     received: ReadonlyMap<string, ReceivedUpdate>,
     updates: readonly HeldUpdate[],
   ): void {
+    const counted = new Set(updates.map(({ deviceId }) => deviceId));
     const outcomes = [...this.#decisions]
       .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([device, decision]) => this.#outcome(device, decision, received.get(device)));
+      .map(([device, decision]) => {
+        const update = counted.has(device) ? received.get(device) : undefined;
+        return this.#outcome(device, decision, update);
+      });
     this.#options.controller.learn(outcomes, this.#roundView(round));
     this.#options.knowledge.absorb(updates);
   }
 
   /** Everything that a checkpoint has to keep for a resumed run to decide alike. */
-  export(): FleetRecord {
+  export(): Omit<FleetRecord, "norms"> {
     const { controller, knowledge, config } = this.#options;
     return {
       devices: knowledge.export(),

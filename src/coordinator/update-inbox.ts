@@ -9,6 +9,7 @@ import type { Defect } from "../strategies/aggregation/update-check.ts";
 import type { BlobRef, BlobStore } from "../transfer/blob-store.ts";
 import type { DataPlane } from "../transfer/data-plane.ts";
 import type { Expectation, UpdateLayout } from "./update-layout.ts";
+import type { Appraisal, UpdateScreen } from "./update-screen.ts";
 
 export interface InboxOptions {
   readonly plane: DataPlane;
@@ -16,6 +17,7 @@ export interface InboxOptions {
   readonly clock: Clock;
   readonly maxBytes: number;
   readonly layout: UpdateLayout;
+  readonly screen: Pick<UpdateScreen, "appraise">;
   /** What this run's aggregator cannot merge in an update that is sound by itself, or null. */
   readonly defectIn: (update: AdapterState) => Defect | null;
   /** Blobs that must stay in the store even when a device offers them as its update. */
@@ -24,13 +26,15 @@ export interface InboxOptions {
 
 export interface Offer {
   readonly device: string;
+  /** The round whose adapter it was trained from. */
+  readonly round: number;
   readonly blob: BlobRef;
   readonly numSamples: number;
   readonly expected: Expectation;
 }
 
 /** An update that waits for its round to be merged. */
-export interface HeldUpdate extends AdapterUpdate {
+export interface HeldUpdate extends AdapterUpdate, Appraisal {
   readonly structure: Structure;
   /** Of the body. */
   readonly sparsity: number;
@@ -57,8 +61,8 @@ export class UpdateInbox {
   }
 
   /** Never rejects. An update is held from the moment that the verdict is "received". */
-  async fetch({ device, blob, numSamples, expected }: Offer): Promise<Verdict> {
-    const { plane, store, clock, maxBytes, layout, defectIn } = this.#options;
+  async fetch({ device, round, blob, numSamples, expected }: Offer): Promise<Verdict> {
+    const { plane, store, clock, maxBytes, layout, screen, defectIn } = this.#options;
     if (blob.sizeBytes > maxBytes) {
       return { kind: "refused", reason: "too-large", detail: `${blob.sizeBytes} bytes` };
     }
@@ -76,7 +80,11 @@ export class UpdateInbox {
       const { state, ...rest } = read;
       const defect = defectIn(state);
       if (defect !== null) return { kind: "refused", reason: "wrong-shape", detail: defect.text };
-      const update: HeldUpdate = { ...state, ...rest, deviceId: device, numSamples };
+      const appraisal = screen.appraise(state, { ...rest, round });
+      if ("excess" in appraisal) {
+        return { kind: "refused", reason: "too-far", detail: appraisal.excess };
+      }
+      const update = { ...state, ...rest, ...appraisal, deviceId: device, numSamples };
       this.#updates.set(device, update);
       return { kind: "received", uploadMs: clock.nowMs() - startMs, update };
     } catch (error) {

@@ -162,6 +162,8 @@ export const rejectReasons = [
   "not-finite",
   "wrong-shape",
   "bad-scores",
+  "wrong-round",
+  "too-far",
 ] as const;
 export type RejectReason = (typeof rejectReasons)[number];
 

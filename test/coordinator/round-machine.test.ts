@@ -142,7 +142,7 @@ test("late, unasked and wrong-round offers are refused with their reason", () =>
   });
   run.feed(present("c"), offered("c"));
   assert.ok(run.has("reject", { device: "c", reason: "not-asked" }));
-  assert.ok(run.feed(offered("a", 2)).has("reject", { reason: "late" }));
+  assert.ok(run.feed(offered("a", 2)).has("reject", { reason: "wrong-round" }));
   run.feed(...deliver("a"), ...deliver("b"), offered("b", 1, "other"));
   assert.ok(run.has("reject", { reason: "late" }));
 });

@@ -23,6 +23,7 @@ const RECORD = {
     devices: { a: { structure: "e.ff8", rank: 2 } },
     controller: { kind: "fixed", state: { asked: [] } },
     meanScores: new Map([["scores.heads", hostArray([1, 3], Float32Array.of(1, 2, 3))]]),
+    norms: { products: [1, 2], heads: [3] },
   },
 };
 

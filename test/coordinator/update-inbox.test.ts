@@ -62,12 +62,13 @@ function setUp(
       heads: TOY_HEADS,
       scale: SCALE,
     }),
+    screen: { appraise: () => ({ norm: { products: 1, heads: 1 }, isFresh: true }) },
     defectIn,
     isKept: (root) => kept.includes(root),
   });
   const offer = async (device: string, state: AdapterState) => {
     const blob = await far.put(encodeAdapterFile(state));
-    return inbox.fetch({ device, blob, numSamples: 5, expected: WHOLE });
+    return inbox.fetch({ device, round: 1, blob, numSamples: 5, expected: WHOLE });
   };
   return { store, far, inbox, offer };
 }

@@ -29,7 +29,9 @@ export type Misbehaviour =
   | "sends-nan"
   | "sends-wrong-layers"
   | "sends-garbage"
-  | "sends-much";
+  | "sends-much"
+  | "sends-bad-scores"
+  | "goes-too-far";
 
 export interface FakeTrainerOptions {
   readonly deviceId: string;
@@ -177,6 +179,16 @@ function spoilt(good: Uint8Array, misbehaviour: Misbehaviour, plan: TrainPlan): 
     case "sends-much": {
       const heads: NamedArrays = new Map([[HEAD.name, randomArray(rng, [MUCH / 4])]]);
       return encodeAdapterFile({ modules: [], heads });
+    }
+    case "sends-bad-scores": {
+      const state = decodeAdapterFile(good, "good");
+      state.scores.get("scores.heads")?.data.fill(-1);
+      return encodeAdapterFile(state);
+    }
+    case "goes-too-far": {
+      const state = decodeAdapterFile(good, "good");
+      for (const { b } of state.modules) b.data.forEach((value, i) => (b.data[i] = 100 * value));
+      return encodeAdapterFile(state);
     }
     default:
       return good;

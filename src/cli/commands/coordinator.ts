@@ -14,7 +14,7 @@ import { readModelShape } from "../../models/shape.ts";
 import { brokerAccess } from "../broker-access.ts";
 import { centralEvaluation } from "../central-evaluation.ts";
 import { readConfigFile } from "../config-file.ts";
-import { eventLine } from "../event-lines.ts";
+import { dropLines, eventLine } from "../event-lines.ts";
 import { kernelsOption, type KernelChoice } from "../options.ts";
 import { note, print, printJson } from "../output.ts";
 import { exportRun } from "../run-export.ts";
@@ -69,8 +69,9 @@ async function run(options: Options): Promise<void> {
         residentBytes: process.resourceUsage().maxRSS * 1024,
       },
     });
-  } else if (adapter !== null) {
-    print(`adapter: ${adapter}`);
+  } else {
+    dropLines(summary.dropped).forEach((line) => print(line));
+    if (adapter !== null) print(`adapter: ${adapter}`);
     if (structures !== null) print(`pruned models: --structure ${join(structures, "DEVICE.json")}`);
   }
   if (!summary.ok) {

@@ -14,7 +14,7 @@ import { parseFleetProfile, type FleetProfile } from "../../simulation/fleet-sch
 import type { SimulationSummary } from "../../simulation/simulation-summary.ts";
 import { runSimulation } from "../../simulation/simulation.ts";
 import { BUNDLED_BASE } from "../bundled-base.ts";
-import { eventLine } from "../event-lines.ts";
+import { dropLines, eventLine } from "../event-lines.ts";
 import { integer } from "../options.ts";
 import { byteText, durationText, note, percent, print, printJson } from "../output.ts";
 
@@ -138,6 +138,7 @@ function closingLines(summary: SimulationSummary, out: string): string[] {
     ...ending,
     `training   ${(total.gflops / 1000).toFixed(2)} TFLOP in all`,
     `traffic    ${byteText(total.bytesUp)} up, ${byteText(total.bytesDown)} down`,
+    ...dropLines(summary.dropped),
     `folder     ${out}`,
   ];
 }

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Rng } from "../../../src/base/rng.ts";
 import type { AdapterUpdate } from "../../../src/strategies/aggregation/aggregator.ts";
-import { hetLora, productNorm } from "../../../src/strategies/aggregation/het-lora.ts";
+import { hetLora } from "../../../src/strategies/aggregation/het-lora.ts";
+import { productNorm } from "../../../src/strategies/aggregation/product-sum.ts";
 import {
   denseProduct,
   moduleNamed,
