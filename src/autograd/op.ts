@@ -3,12 +3,19 @@ import type { Engine } from "../tensor/engine.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { Tape } from "./tape.ts";
 
-export interface OpDefinition<Args extends unknown[], Saved> {
+export interface OpDefinition<Args extends unknown[], Saved extends object | null> {
   /** The differentiable arguments, in the order of the gradients that backward returns. */
   inputs(...args: Args): readonly (Tensor | null)[];
-  /** Computes the result in the step region; `saved` is handed to backward as it is. */
+  /**
+   * Computes the result in the step region. `saved` is handed to backward as it is: step tensors that are values of its own
+   * fields stay until then, every other tensor that forward makes is gone when it returns. Save no tensor that
+   * backward does not read.
+   */
   forward(tape: Tape, ...args: Args): { out: Tensor; saved: Saved };
-  /** Gradients for the inputs; entries that are not wanted may be null. Never writes to dOut. */
+  /**
+   * Gradients for the inputs; entries that are not wanted may be null. Never writes to dOut. Tensors that it makes and
+   * does not return are gone when it returns.
+   */
   backward(
     engine: Engine,
     saved: Saved,
@@ -18,17 +25,18 @@ export interface OpDefinition<Args extends unknown[], Saved> {
 }
 
 /** Makes a callable operation out of its definition. */
-export function defineOp<Args extends unknown[], Saved>(
+export function defineOp<Args extends unknown[], Saved extends object | null>(
   definition: OpDefinition<Args, Saved>,
 ): (tape: Tape, ...args: Args) => Tensor {
-  return (tape, ...args) => {
-    const { out, saved } = definition.forward(tape, ...args);
-    const inputs = definition.inputs(...args);
-    // An operation that is switched off returns its input: there is nothing to record.
-    if (inputs.includes(out)) return out;
-    tape.record(out, inputs, (dOut, wanted) =>
-      definition.backward(tape.engine, saved, dOut, wanted),
-    );
-    return out;
-  };
+  return (tape, ...args) =>
+    tape.scope(() => {
+      const { out, saved } = definition.forward(tape, ...args);
+      const inputs = definition.inputs(...args);
+      // An operation that is switched off returns its input: there is nothing to record.
+      if (inputs.includes(out)) return out;
+      const backward = (dOut: Tensor, wanted: readonly boolean[]) =>
+        definition.backward(tape.engine, saved, dOut, wanted);
+      tape.record(out, inputs, backward, saved);
+      return out;
+    });
 }

@@ -5,6 +5,7 @@ import { attention } from "../autograd/ops/attention.ts";
 import { gatherRows } from "../autograd/ops/gather-rows.ts";
 import { rope, ropeTables, type RopeTables } from "../autograd/ops/rope.ts";
 import { siluMul } from "../autograd/ops/silu-mul.ts";
+import { runLayer } from "../autograd/layer.ts";
 import type { Tape } from "../autograd/tape.ts";
 import { ShapeError } from "../base/errors.ts";
 import type { UnitKind } from "../base/structure.ts";
@@ -104,16 +105,20 @@ export class Transformer {
     const positions = Int32Array.from({ length: B * T }, (_, i) => i % T);
     const positionTensor = tape.engine.integers(positions);
     const lengths = tape.engine.integers(batch.lengths);
-    let x = this.embed(tape, ids, positions);
+    let x = tape.scope(() => this.embed(tape, ids, positions));
     capture?.(x);
     this.blocks.forEach((block, i) => {
-      const observe = (kind: UnitKind, tensor: Tensor): void => this.#observe(i, kind, tensor, batch);
-      const attend = (inp: Tensor): Tensor => {
-        const mixed = this.#attend(tape, block, inp, positionTensor, lengths, B, T);
-        observe("heads", mixed);
-        return block.attentionOutput.forward(tape, mixed);
-      };
-      x = this.runBlock(tape, block, x, attend, (inner) => observe("ffn", inner));
+      x = runLayer(tape, x, (on, entry) => {
+        const observe = (kind: UnitKind, tensor: Tensor): void => {
+          if (!on.isRehearsal) this.#observe(i, kind, tensor, batch);
+        };
+        const attend = (inp: Tensor): Tensor => {
+          const mixed = this.#attend(on, block, inp, positionTensor, lengths, B, T);
+          observe("heads", mixed);
+          return block.attentionOutput.forward(on, mixed);
+        };
+        return this.runBlock(on, block, entry, attend, (inner) => observe("ffn", inner));
+      });
       const isLast = i === this.blocks.length - 1;
       if (!isLast || this.finalNorm === null) capture?.(x);
     });

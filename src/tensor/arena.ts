@@ -1,7 +1,9 @@
-/** One linear memory in three regions: weights and state are freed block by block, the step region all at once. */
+/** One linear memory for tensors: weights and state are freed one by one, what a step makes as soon as nobody needs it, at the latest when it ends. */
 import { ArenaError } from "../base/errors.ts";
+import { BlockTable, FREE } from "./block-table.ts";
 
-export type RegionName = "weights" | "state" | "step";
+const regions = ["weights", "state", "step"] as const;
+export type RegionName = (typeof regions)[number];
 
 /** Bytes in use now and at most so far, per region; `memoryBytes` is the size of the linear memory. */
 export interface ArenaStats {
@@ -14,208 +16,221 @@ export interface ArenaStats {
   readonly memoryBytes: number;
 }
 
-/** A position in the step region that {@link Arena.release} returns to. */
-export interface StepMark {
-  readonly extent: number;
-  readonly used: number;
-  readonly bytes: number;
-}
-
-interface Extent {
-  start: number;
-  end: number;
-  used: number;
-}
+/** A moment that {@link Arena.release} and {@link Arena.sweep} go back to. */
+export type StepMark = number;
 
 const PAGE_BYTES = 65536;
-/** One cache line: aligned vectors, and no two tensors share a line. */
-const ALIGN_BYTES = 64;
-const STEP_GROWTH_BYTES = 1 << 20;
+/** One cache line: aligned vectors, and no two tensors share a line. Addresses in the table count these. */
+const LINE_BYTES = 64;
+/** Memory is never grown by less, so that a first step does not grow it a hundred times. */
+const GROWTH_BYTES = 1 << 20;
 
-const alignUp = (bytes: number, to: number): number => Math.ceil(bytes / to) * to;
+const kindOf = { weights: 1, state: 2, step: 3 } as const satisfies Record<RegionName, number>;
+const STEP = kindOf.step;
+
+const linesOf = (bytes: number): number => Math.ceil(Math.max(bytes, 1) / LINE_BYTES);
 
 export class Arena {
   readonly memory: WebAssembly.Memory;
-  /** Grows by one with every release of step memory. */
+  /** Number of allocations so far. */
   generation = 0;
-  readonly #start: number;
-  #top: number;
-  /** Freed blocks of the weights and state regions, sorted by address, never adjacent. */
-  #free: { start: number; end: number }[] = [];
-  readonly #blocks = new Map<number, { bytes: number; region: RegionName }>();
-  readonly #extents: Extent[] = [];
-  #current = 0;
-  readonly #used = { weights: 0, state: 0, step: 0 };
-  readonly #peak = { weights: 0, state: 0, step: 0 };
+  readonly #firstLine: number;
+  #blocks: BlockTable;
+  /** Lines in use, by kind. */
+  readonly #used = [0, 0, 0, 0];
+  readonly #peak = [0, 0, 0, 0];
 
   /** `heapBase`: first byte above the static data of the kernel module. */
   constructor(memory: WebAssembly.Memory, heapBase: number) {
     this.memory = memory;
-    this.#start = alignUp(heapBase, ALIGN_BYTES);
-    this.#top = this.#start;
+    this.#firstLine = linesOf(heapBase);
+    this.#blocks = new BlockTable(this.#firstLine);
   }
 
-  /** Forgets every block and step tensor, so that the same memory serves again; whoever still holds one must not use it. */
+  /** Forgets every block, so that the same memory serves again; whoever still holds one must not use it. */
   clear(): void {
-    this.#top = this.#start;
-    this.#free = [];
-    this.#blocks.clear();
-    this.#extents.length = 0;
-    this.#current = 0;
-    Object.assign(this.#used, { weights: 0, state: 0, step: 0 });
+    this.#blocks = new BlockTable(this.#firstLine);
+    this.#used.fill(0);
     this.resetPeaks();
-    this.generation++;
   }
 
   get stats(): ArenaStats {
+    const bytes = (lines: readonly number[], region: RegionName): number =>
+      LINE_BYTES * (lines[kindOf[region]] as number);
     return {
-      ...this.#used,
-      weightsPeak: this.#peak.weights,
-      statePeak: this.#peak.state,
-      stepPeak: this.#peak.step,
+      weights: bytes(this.#used, "weights"),
+      state: bytes(this.#used, "state"),
+      step: bytes(this.#used, "step"),
+      weightsPeak: bytes(this.#peak, "weights"),
+      statePeak: bytes(this.#peak, "state"),
+      stepPeak: bytes(this.#peak, "step"),
       memoryBytes: this.memory.buffer.byteLength,
     };
   }
 
   resetPeaks(): void {
-    Object.assign(this.#peak, this.#used);
+    this.#used.forEach((lines, kind) => (this.#peak[kind] = lines));
   }
 
   /** Address of `bytes` fresh bytes, 64-byte aligned, contents undefined. Throws ArenaError when memory ends. */
   allocate(region: RegionName, bytes: number): number {
-    const size = alignUp(Math.max(bytes, 1), ALIGN_BYTES);
-    const address =
-      region === "step" ? this.#allocateStep(size) : this.#allocateBlock(region, size);
-    this.#used[region] += size;
-    this.#peak[region] = Math.max(this.#peak[region], this.#used[region]);
-    return address;
+    const lines = linesOf(bytes);
+    const kind = kindOf[region];
+    let row = this.#blocks.bestFit(lines);
+    if (row < 0) {
+      this.#extend(lines, region);
+      row = this.#blocks.length - 1;
+    }
+    this.#blocks.take(row, lines, kind, ++this.generation);
+    const used = (this.#used[kind] as number) + lines;
+    this.#used[kind] = used;
+    if (used > (this.#peak[kind] as number)) this.#peak[kind] = used;
+    return LINE_BYTES * this.#blocks.start(row);
   }
 
-  /** Returns a block of the weights or state region. */
+  /** Gives a block back that nobody holds. */
   free(address: number): void {
-    const block = this.#blockAt(address);
-    this.#blocks.delete(address);
-    this.#used[block.region] -= block.bytes;
-    this.#insertFree(address, address + block.bytes);
+    this.#free(this.#rowAt(address));
   }
 
-  /** Keeps the first `bytes` of a block of the weights or state region and returns the rest. */
+  /** Keeps the first `bytes` of a block and returns the rest. */
   shrink(address: number, bytes: number): void {
-    const block = this.#blockAt(address);
-    const size = alignUp(Math.max(bytes, 1), ALIGN_BYTES);
-    if (size > block.bytes) {
+    const row = this.#rowAt(address);
+    const kind = this.#blocks.kind(row);
+    const [before, after] = [this.#blocks.size(row), linesOf(bytes)];
+    if (after > before) {
       throw new ArenaError("arena: a block cannot grow in place", {
-        expected: `at most ${block.bytes} bytes`,
+        expected: `at most ${LINE_BYTES * before} bytes`,
         got: String(bytes),
       });
     }
-    if (size === block.bytes) return;
-    this.#insertFree(address + size, address + block.bytes);
-    this.#used[block.region] -= block.bytes - size;
-    block.bytes = size;
+    if (after === before) return;
+    this.#blocks.split(row, after);
+    this.#blocks.free(row + 1);
+    this.#used[kind] = (this.#used[kind] as number) - before + after;
   }
 
-  #blockAt(address: number): { bytes: number; readonly region: RegionName } {
-    const block = this.#blocks.get(address);
-    if (block !== undefined) return block;
-    throw new ArenaError("arena: no block was allocated at this address", { got: String(address) });
-  }
-
-  /** Whether step memory at `address`, handed out in `generation`, has been given back since. */
+  /** Whether step memory at `address`, seen when `generation` allocations were made, has been given back since. */
   isReleased(address: number, generation: number): boolean {
-    if (generation === this.generation) return false;
-    const extent = this.#extents.find((e) => address >= e.start && address < e.end);
-    return extent === undefined || address >= extent.start + extent.used;
+    const row = this.#blocks.rowOf(Math.floor(address / LINE_BYTES));
+    if (row < 0 || this.#blocks.kind(row) !== STEP) return true;
+    return this.#blocks.birth(row) > generation;
   }
 
   mark(): StepMark {
-    return {
-      extent: this.#current,
-      used: this.#extents[this.#current]?.used ?? 0,
-      bytes: this.#used.step,
-    };
+    return this.generation;
   }
 
-  /** Gives back everything allocated in the step region since the mark. */
+  /** Gives back everything that was allocated in the step region since the mark, whoever holds it. */
   release(mark: StepMark): void {
-    for (let i = mark.extent + 1; i < this.#extents.length; i++) {
-      (this.#extents[i] as Extent).used = 0;
-    }
-    const extent = this.#extents[mark.extent];
-    if (extent !== undefined) extent.used = mark.used;
-    this.#current = mark.extent;
-    this.#used.step = mark.bytes;
-    this.generation++;
+    this.#freeSince(mark, -1, true);
   }
 
-  #allocateStep(size: number): number {
-    for (let i = this.#current; i < this.#extents.length; i++) {
-      const extent = this.#extents[i] as Extent;
-      if (extent.start + extent.used + size <= extent.end) {
-        this.#current = i;
-        extent.used += size;
-        return extent.start + extent.used - size;
+  /**
+   * Gives back what was allocated in the step region since the mark and nobody holds. What is held goes with the
+   * last hold; the block at `exceptAddress` stays.
+   */
+  sweep(mark: StepMark, exceptAddress = -1): void {
+    this.#freeSince(mark, exceptAddress, false);
+  }
+
+  /** Leaves a step block to those who hold it: it goes with the last hold, at once when there is none. */
+  leave(address: number): void {
+    const row = this.#stepRowAt(address);
+    if (this.#blocks.holds(row) === 0) this.#free(row);
+    else this.#blocks.leave(row);
+  }
+
+  /** Keeps a step block for one more who needs it. */
+  hold(address: number): void {
+    const row = this.#stepRowAt(address);
+    this.#blocks.setHolds(row, this.#blocks.holds(row) + 1);
+  }
+
+  /** Ends one hold. */
+  letGo(address: number): void {
+    const row = this.#stepRowAt(address);
+    const holds = this.#blocks.holds(row) - 1;
+    if (holds === 0 && this.#blocks.isLeft(row)) this.#free(row);
+    else this.#blocks.setHolds(row, holds);
+  }
+
+  /** How many hold a step block. */
+  holdsOf(address: number): number {
+    return this.#blocks.holds(this.#stepRowAt(address));
+  }
+
+  #freeSince(mark: StepMark, exceptAddress: number, takesHeld: boolean): void {
+    const blocks = this.#blocks;
+    const except = exceptAddress / LINE_BYTES;
+    let freed = 0;
+    for (let row = 0; row < blocks.length; row++) {
+      if (blocks.kind(row) !== STEP || blocks.birth(row) <= mark) continue;
+      if (blocks.start(row) === except) continue;
+      if (!takesHeld && blocks.holds(row) > 0) {
+        blocks.leave(row);
+        continue;
       }
+      freed += blocks.size(row);
+      blocks.freeAlone(row);
     }
-    const last = this.#extents.at(-1);
-    if (last !== undefined && last.end === this.#top) {
-      const missing = last.start + last.used + size - last.end;
-      this.#reserve(alignUp(Math.max(missing, STEP_GROWTH_BYTES), ALIGN_BYTES), "step");
-      last.end = this.#top;
-      this.#current = this.#extents.length - 1;
-      last.used += size;
-      return last.start + last.used - size;
-    }
-    const start = this.#reserve(alignUp(Math.max(size, STEP_GROWTH_BYTES), PAGE_BYTES), "step");
-    this.#extents.push({ start, end: this.#top, used: size });
-    this.#current = this.#extents.length - 1;
-    return start;
+    if (freed === 0) return;
+    blocks.join();
+    this.#used[STEP] = (this.#used[STEP] as number) - freed;
   }
 
-  #allocateBlock(region: RegionName, size: number): number {
-    let start: number;
-    const index = this.#free.findIndex((hole) => hole.end - hole.start >= size);
-    const hole = this.#free[index];
-    if (hole === undefined) {
-      start = this.#reserve(size, region);
-    } else {
-      start = hole.start;
-      hole.start += size;
-      if (hole.start === hole.end) this.#free.splice(index, 1);
-    }
-    this.#blocks.set(start, { bytes: size, region });
-    return start;
+  #free(row: number): void {
+    const kind = this.#blocks.kind(row);
+    this.#used[kind] = (this.#used[kind] as number) - this.#blocks.size(row);
+    this.#blocks.free(row);
   }
 
-  #insertFree(start: number, end: number): void {
-    const index = this.#free.findIndex((hole) => hole.start > start);
-    this.#free.splice(index < 0 ? this.#free.length : index, 0, { start, end });
-    const merged: { start: number; end: number }[] = [];
-    for (const hole of this.#free) {
-      const last = merged.at(-1);
-      if (last !== undefined && last.end === hole.start) last.end = hole.end;
-      else merged.push(hole);
-    }
-    this.#free = merged;
+  /** The row of the block that begins at an address. */
+  #rowAt(address: number): number {
+    const line = address / LINE_BYTES;
+    const row = this.#blocks.rowOf(line);
+    if (row >= 0 && this.#blocks.start(row) === line && this.#blocks.kind(row) !== FREE) return row;
+    throw new ArenaError("arena: no block was allocated at this address", { got: String(address) });
   }
 
-  /** Moves the top of memory up by `bytes` and returns the old top. */
-  #reserve(bytes: number, region: RegionName): number {
-    const start = this.#top;
-    const missing = start + bytes - this.memory.buffer.byteLength;
-    if (missing > 0) {
-      try {
-        this.memory.grow(Math.ceil(missing / PAGE_BYTES));
-      } catch (cause) {
-        throw new ArenaError("arena: out of linear memory", {
-          expected: `${bytes} more bytes for the ${region} region`,
-          got: `${this.memory.buffer.byteLength} bytes in use`,
-          hint: "use a smaller batch, a shorter length or a smaller model",
-          cause,
-        });
-      }
+  /** The row of the step block that an address lies in. */
+  #stepRowAt(address: number): number {
+    const row = this.#blocks.rowOf(Math.floor(address / LINE_BYTES));
+    if (row >= 0 && this.#blocks.kind(row) === STEP) return row;
+    throw new ArenaError("arena: no block of the step is at this address", {
+      got: String(address),
+    });
+  }
+
+  /** Makes the last block a free one of at least `lines`. */
+  #extend(lines: number, region: RegionName): void {
+    const blocks = this.#blocks;
+    const last = blocks.length - 1;
+    const atEnd = last >= 0 && blocks.kind(last) === FREE ? blocks.size(last) : 0;
+    const missing = lines - atEnd;
+    const end = LINE_BYTES * (blocks.end + missing);
+    const beyond = end - this.memory.buffer.byteLength;
+    if (beyond > 0) this.#grow(beyond, region);
+    blocks.extend(missing);
+  }
+
+  #grow(missingBytes: number, region: RegionName): void {
+    const pages = (bytes: number): number => Math.ceil(bytes / PAGE_BYTES);
+    try {
+      this.memory.grow(pages(Math.max(missingBytes, GROWTH_BYTES)));
+      return;
+    } catch {
+      // Near the end of what there is, the least that is needed may still fit.
     }
-    this.#top = start + bytes;
-    return start;
+    try {
+      this.memory.grow(pages(missingBytes));
+    } catch (cause) {
+      throw new ArenaError("arena: out of linear memory", {
+        expected: `${missingBytes} more bytes for the ${region} region`,
+        got: `${this.memory.buffer.byteLength} bytes in use`,
+        hint: "use a smaller batch, a shorter length, recomputation or a smaller model",
+        cause,
+      });
+    }
   }
 }

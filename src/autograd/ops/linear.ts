@@ -9,11 +9,13 @@ import { defineOp } from "../op.ts";
 export const linear = defineOp({
   inputs: (x: Tensor, weight: Tensor, bias: Tensor | null) => [x, weight, bias],
   forward(tape, x: Tensor, weight: Tensor, bias: Tensor | null) {
-    return { out: affine(tape.engine, x, weight, bias), saved: { x, weight } };
+    // A frozen weight needs no gradient, and its gradient alone needs x.
+    const kept = tape.tracks(weight) ? x : null;
+    return { out: affine(tape.engine, x, weight, bias), saved: { x: kept, weight } };
   },
   backward(engine, { x, weight }, dOut, [wantsX, wantsWeight, wantsBias]) {
     const dX = wantsX === true ? product(engine, "Nn", dOut, weight) : null;
-    const dWeight = wantsWeight === true ? product(engine, "Tn", dOut, x) : null;
+    const dWeight = wantsWeight === true && x !== null ? product(engine, "Tn", dOut, x) : null;
     return [dX, dWeight, wantsBias === true ? columnSums(engine, dOut) : null];
   },
 });

@@ -30,7 +30,8 @@ export const loraLinear = defineOp({
     const dropped = mask === null ? x : applyDropout(engine, x, mask);
     const h = product(engine, "Nt", dropped, low.a);
     product(engine, "Nt", h, low.b, { out, alpha: low.scale, accumulate: true });
-    return { out, saved: { x, dropped, h, weight, low, mask } };
+    const kept = tape.tracks(weight) ? x : null;
+    return { out, saved: { x: kept, dropped, h, weight, low, mask } };
   },
   backward(engine, saved, dOut, [wantsX, wantsWeight, wantsBias, wantsA, wantsB]) {
     const { x, dropped, h, weight, low, mask } = saved;
@@ -39,7 +40,7 @@ export const loraLinear = defineOp({
     const dA = wantsA === true ? product(engine, "Tn", dH, dropped) : null;
     return [
       wantsX === true ? inputGradient(engine, dOut, dH, weight, low, mask) : null,
-      wantsWeight === true ? product(engine, "Tn", dOut, x) : null,
+      wantsWeight === true && x !== null ? product(engine, "Tn", dOut, x) : null,
       wantsBias === true ? columnSums(engine, dOut) : null,
       dA,
       dB,
