@@ -1,4 +1,4 @@
-// Builds the three kernel modules with asc and the TypeScript with tsc; skips what is up to date.
+// Builds the kernel modules with asc and the TypeScript with tsc; skips what is up to date.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
@@ -51,7 +51,7 @@ const stampPath = join(root, "build", "kernels.sha256");
 const digest = kernelDigest();
 if (!existsSync(stampPath) || readFileSync(stampPath, "utf8") !== digest) {
   mkdirSync(join(root, "build"), { recursive: true });
-  for (const target of ["simd", "relaxed", "debug"]) {
+  for (const target of ["simd", "relaxed", "simd.threads", "relaxed.threads", "debug"]) {
     run(toolPath("assemblyscript", "bin/asc.js"), ["assembly/index.ts", "--target", target]);
   }
   writeFileSync(stampPath, digest);

@@ -5,6 +5,7 @@ import { instantiateSync } from "@assemblyscript/loader";
 import { KernelError } from "../base/errors.ts";
 import type { Kernels } from "./kernels.ts";
 import { createReferenceKernels } from "./reference.ts";
+import { countThreads, loadThreaded, type ThreadChoice } from "./threads/load.ts";
 
 export type KernelVariant = "simd" | "relaxed" | "debug" | "reference";
 
@@ -13,14 +14,23 @@ export interface LoadOptions {
   readonly variant?: KernelVariant | "auto";
   /** Memory to work in; a module keeps constants below its `heapBase`, so never two modules in one. */
   readonly memory?: WebAssembly.Memory;
+  /** Threads to compute on, 1 by default; the results have the same bits for any number. */
+  readonly threads?: ThreadChoice;
 }
 
 export interface LoadedKernels {
   readonly kernels: Kernels;
   readonly memory: WebAssembly.Memory;
   readonly variant: KernelVariant;
-  /** Why this variant was chosen, in words for a status line. */
+  /** Why this variant was chosen, in words for a status line; and why threads that were asked for are not there. */
   readonly reason: string;
+}
+
+/** A set that may have threads beside the calling one. */
+export interface StartedKernels extends LoadedKernels {
+  readonly threads: number;
+  /** Ends the threads beside the calling one, on which the kernels then run alone. */
+  readonly dispose: () => void;
 }
 
 const pageBytes = 65536;
@@ -33,19 +43,35 @@ export function createMemory(initialBytes = 16 * pageBytes): WebAssembly.Memory 
 }
 
 /**
- * Instantiates a kernel set synchronously.
+ * Instantiates a kernel set synchronously. Where several threads were asked for and cannot be had, it
+ * takes one and says so in `reason`.
  * @throws KernelError when the module was not built or the requested variant cannot run here.
  */
-export function loadKernels(options: LoadOptions = {}): LoadedKernels {
-  const memory = options.memory ?? createMemory();
+export function loadKernels(options: LoadOptions = {}): StartedKernels {
   const { variant, reason } = choose(options.variant ?? "simd");
-  if (variant === "reference") {
-    return { kernels: createReferenceKernels(memory), memory, variant, reason };
+  const threads = countThreads(options.threads ?? 1);
+  if (threads === 1) return loadAlone(variant, reason, options.memory);
+  try {
+    const module = new WebAssembly.Module(readThreadedModule(variant));
+    const set = loadThreaded(module, threads, options.memory);
+    return { ...set, variant, reason, threads };
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+    return loadAlone(variant, `${reason}; on one thread (${error.message})`, options.memory);
   }
+}
+
+function loadAlone(
+  variant: KernelVariant,
+  reason: string,
+  memory = createMemory(),
+): StartedKernels {
+  const set = { memory, variant, reason, threads: 1, dispose: () => undefined };
+  if (variant === "reference") return { ...set, kernels: createReferenceKernels(memory) };
   const module = new WebAssembly.Module(readModule(variant));
   const { instance } = instantiateSync(module, { env: { memory } });
   // The bare exports: the loader's own wrappers add an argument-count call to every kernel.
-  return { kernels: instance.exports as unknown as Kernels, memory, variant, reason };
+  return { ...set, kernels: instance.exports as unknown as Kernels };
 }
 
 function choose(wanted: KernelVariant | "auto"): { variant: KernelVariant; reason: string } {
@@ -81,12 +107,21 @@ function runs(variant: "simd" | "relaxed" | "debug"): boolean {
   return WebAssembly.validate(bytes);
 }
 
-function readModule(variant: "simd" | "relaxed" | "debug"): Uint8Array<ArrayBuffer> {
-  const url = new URL(`../../../build/kernels.${variant}.wasm`, import.meta.url);
+function readThreadedModule(variant: KernelVariant): Uint8Array<ArrayBuffer> {
+  if (variant === "simd" || variant === "relaxed") return readModule(`${variant}.threads`);
+  throw new KernelError(`the ${variant} kernels have no threads`, {
+    hint: 'use the variant "simd", "relaxed" or "auto"',
+  });
+}
+
+function readModule(
+  module: "simd" | "relaxed" | "debug" | "simd.threads" | "relaxed.threads",
+): Uint8Array<ArrayBuffer> {
+  const url = new URL(`../../../build/kernels.${module}.wasm`, import.meta.url);
   try {
     return new Uint8Array(readFileSync(url));
   } catch (cause) {
-    throw new KernelError(`kernel module "${variant}" is missing`, {
+    throw new KernelError(`kernel module "${module}" is missing`, {
       expected: url.pathname,
       hint: "run npm run build",
       cause,

@@ -1,13 +1,16 @@
 /** The engine: kernels over one linear memory, and steps whose temporaries vanish together. */
 import { sizeOf, type HostArray } from "../base/arrays.ts";
 import type { Kernels } from "../backend/kernels.ts";
-import { loadKernels, type KernelVariant } from "../backend/wasm.ts";
+import type { ThreadChoice } from "../backend/threads/load.ts";
+import { loadKernels, type KernelVariant, type StartedKernels } from "../backend/wasm.ts";
 import { Arena, type ArenaStats, type RegionName } from "./arena.ts";
 import { Tensor, type DType } from "./tensor.ts";
 
 export interface EngineOptions {
   /** "simd" (default) gives the same bits on every CPU; "auto" prefers fused multiply-add where it runs. */
   readonly kernels?: KernelVariant | "auto";
+  /** Threads to compute on, 1 by default; the same bits for any number. One where they cannot be had. */
+  readonly threads?: ThreadChoice;
 }
 
 export class Engine {
@@ -16,23 +19,28 @@ export class Engine {
   /** The module that runs, and why it was chosen. */
   readonly variant: KernelVariant;
   readonly reason: string;
+  /** How many compute, the calling one among them. */
+  readonly threads: number;
+  readonly #endThreads: () => void;
 
-  private constructor(
-    kernels: Kernels,
-    memory: WebAssembly.Memory,
-    variant: KernelVariant,
-    reason: string,
-  ) {
+  private constructor({ kernels, memory, variant, reason, threads, dispose }: StartedKernels) {
     this.kernels = kernels;
     this.arena = new Arena(memory, kernels.heapBase());
     this.variant = variant;
     this.reason = reason;
+    this.threads = threads;
+    this.#endThreads = dispose;
   }
 
   /** Throws KernelError when the machine cannot run the module asked for. */
   static create(options: EngineOptions = {}): Engine {
-    const loaded = loadKernels({ variant: options.kernels ?? "simd" });
-    return new Engine(loaded.kernels, loaded.memory, loaded.variant, loaded.reason);
+    const { kernels = "simd", threads = 1 } = options;
+    return new Engine(loadKernels({ variant: kernels, threads }));
+  }
+
+  /** Ends the engine's threads; without any there is nothing to do, and unused ones do not keep a process alive. */
+  dispose(): void {
+    this.#endThreads();
   }
 
   get stats(): ArenaStats {
