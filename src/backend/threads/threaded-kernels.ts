@@ -23,8 +23,7 @@ export function createThreadedKernels(
   leastShareNs = LEAST_SHARE_NS,
 ): Kernels {
   const threads = team.size + 1;
-  const entries = Object.entries(own).map(([name, kernel]): [string, unknown] => {
-    const call = kernel as AnyKernel;
+  const entries = Object.entries<AnyKernel>(own).map(([name, call]): [string, unknown] => {
     if (name.endsWith("ScratchBytes")) {
       return [name, (...args: number[]) => threads * scratchStride(call(...args) as number)];
     }
