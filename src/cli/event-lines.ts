@@ -17,6 +17,8 @@ export function eventLine(event: RunEvent): string | null {
       const attempt = event.attempt > 1 ? `, attempt ${event.attempt}` : "";
       return `round ${event.round}  asked ${event.devices.length} devices${attempt}`;
     }
+    case "devices-asked":
+      return `round ${event.round}  asked ${event.devices.length} more devices`;
     case "device-excluded":
       return (
         `excluded ${event.device}: needs ${byteText(event.neededBytes)}, ` +
@@ -46,7 +48,10 @@ export function eventLine(event: RunEvent): string | null {
       return (
         `merged   round ${event.round}: ${event.devices.length} updates, ` +
         `${event.numSamples} examples, discarded energy ${percent(event.discardedEnergy)}, ` +
-        durationText(event.ms)
+        durationText(event.ms) +
+        (event.maxStaleness === 0
+          ? ""
+          : `, ${event.meanStaleness.toFixed(1)} versions old on average`)
       );
     case "evaluated":
       return (

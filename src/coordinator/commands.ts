@@ -7,7 +7,7 @@ import type { CoordinatorConfig } from "./config.ts";
 import type { ControlChannel } from "./control-channel.ts";
 import type { Downlink } from "./downlink.ts";
 import { planOf } from "./plan.ts";
-import { wantedKind } from "./round-machine.ts";
+import { taskRound, wantedKind } from "./round-machine.ts";
 import type { RoundState } from "./round-state.ts";
 import type { Steering } from "./steering.ts";
 
@@ -45,9 +45,10 @@ export class Commands {
       this.#sendState(device, null);
       return;
     }
-    const adapter = await downlink.blobFor(steering.cutOf(device));
+    const round = taskRound(before, device);
+    const adapter = await downlink.blobFor(steering.cutOf(device), round);
     // Whatever has superseded this command meanwhile has sent its own.
-    const isStill = state().round === before.round && wantedKind(state(), device) === "train";
+    const isStill = taskRound(state(), device) === round && wantedKind(state(), device) === "train";
     if (isStill) this.#sendState(device, adapter);
   }
 
@@ -58,15 +59,24 @@ export class Commands {
     void channel.send(device, { kind: "state", wanted, heartbeatMs }, state().round);
   }
 
+  /** Where rounds overlap a task may take as long as the versions that it may miss. */
+  #deadlineMs(nowMs: number): number {
+    const { mode, roundTimeoutMs } = this.#options.config;
+    return mode.kind === "buffered"
+      ? roundTimeoutMs * (mode.maxStaleness + 1)
+      : Math.max(0, this.#roundEndsMs - nowMs);
+  }
+
   #wanted(device: string, adapter: BlobRef | null): WantedState {
     const { state, config, run, steering, baseFiles, clock } = this.#options;
-    const { round, attempt, reason } = state();
+    const { attempt, reason } = state();
+    const round = taskRound(state(), device);
     const kind = wantedKind(state(), device);
     if (kind === "idle") return { kind };
     if (kind === "finished") return { kind, reason: reason.slice(0, 300) };
     const base = { files: [...baseFiles] };
     const plan = planOf(config, round, steering.choiceOf(device));
-    const deadlineMs = Math.max(0, this.#roundEndsMs - clock.nowMs());
+    const deadlineMs = this.#deadlineMs(clock.nowMs());
     return { kind, run, round, attempt, base, adapter, plan, deadlineMs };
   }
 }

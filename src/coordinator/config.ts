@@ -6,6 +6,7 @@ import { aggregators } from "../strategies/aggregation/index.ts";
 import {
   controllerSchema,
   expectStrategies,
+  modeSchema,
   pruningSchema,
   rankSchema,
   selfPruningSchema,
@@ -52,6 +53,8 @@ const schema = v.strictObject({
   labels: v.pipe(v.array(text), v.minLength(1)),
   plan: v.optional(planSchema, {}),
   rounds: v.optional(positive, 10),
+  /** Wait for the devices of a round, or merge whenever enough updates have come. */
+  mode: v.optional(modeSchema, { kind: "sync" }),
   /** Devices that must be here before a round starts. */
   minDevices: v.optional(positive, 2),
   /** Share of the asked devices whose updates make a round. */

@@ -6,6 +6,7 @@ import type { DeviceMessage, DeviceReport } from "../protocol/messages.ts";
 import type { Selector } from "../strategies/selection/selector.ts";
 import type { BlobRef } from "../transfer/blob-store.ts";
 import type { BaseFile } from "./base-files.ts";
+import { createBufferMachine } from "./buffer-machine.ts";
 import { Commands } from "./commands.ts";
 import type { CoordinatorConfig } from "./config.ts";
 import type { ControlChannel } from "./control-channel.ts";
@@ -13,15 +14,22 @@ import type { Downlink } from "./downlink.ts";
 import type { FleetKnowledge } from "./fleet-knowledge.ts";
 import type { GlobalModel } from "./global-model.ts";
 import type { Ledger } from "./ledger.ts";
+import { mergeRound } from "./merging.ts";
 import type { RoundHost } from "./reception.ts";
 import { type ReceivedUpdate, RoundResults } from "./round-results.ts";
-import { createRoundMachine, newRun, wantedKind } from "./round-machine.ts";
-import type { RoundEffect, RoundInput, RoundState, TimerName } from "./round-state.ts";
+import { createRoundMachine, isPending, newRun, taskRound, wantedKind } from "./round-machine.ts";
+import type {
+  RoundEffect,
+  RoundInput,
+  RoundSettings,
+  RoundState,
+  TimerName,
+} from "./round-state.ts";
 import type { RunEvent } from "./run-events.ts";
 import { scoredModels } from "./scored-models.ts";
 import type { Steering } from "./steering.ts";
 import type { DropTally } from "./tallies.ts";
-import type { HeldUpdate, UpdateInbox } from "./update-inbox.ts";
+import type { UpdateInbox } from "./update-inbox.ts";
 import type { UpdateScreen } from "./update-screen.ts";
 
 export interface CoordinatorParts {
@@ -62,17 +70,20 @@ export class Coordinator implements RoundHost {
   readonly #results = new RoundResults();
   readonly #commands: Commands;
   #isStepping = false;
+  /** Devices whose updates are in the adapter that is being saved. */
+  #merged: readonly string[] = [];
   #state: RoundState;
   #outcome: Outcome | null = null;
   #end: (outcome: Outcome) => void = () => undefined;
 
   constructor(parts: CoordinatorParts) {
     const { config, selector, model, steering } = parts;
-    const { selection, seed } = config;
+    const { selection, seed, mode } = config;
     this.#parts = parts;
     this.#commands = new Commands({ ...parts, state: () => this.#state });
-    this.#state = { ...newRun, round: model.savedRound };
-    this.#step = createRoundMachine({
+    const overlap = mode.kind === "buffered" ? { started: new Map() } : {};
+    this.#state = { ...newRun, ...overlap, round: model.savedRound };
+    const settings: RoundSettings = {
       ...config,
       select: (deviceIds, { round, attempt, numDone }) => {
         const able = steering.feasible(deviceIds, round);
@@ -80,7 +91,11 @@ export class Coordinator implements RoundHost {
         const rng = Rng.fromSeed(`${seed}/select/${round}/${attempt}`);
         return selector.select(able, Math.max(0, wanted - numDone), rng);
       },
-    });
+    };
+    this.#step =
+      mode.kind === "buffered"
+        ? createBufferMachine({ ...settings, ...mode })
+        : createRoundMachine(settings);
     this.ended = new Promise((resolve) => (this.#end = resolve));
   }
 
@@ -113,7 +128,7 @@ export class Coordinator implements RoundHost {
   reconcile(device: string, heartbeat: Extract<DeviceMessage, { kind: "heartbeat" }>): void {
     const wanted = wantedKind(this.#state, device);
     const isIdle = heartbeat.phase === "idle";
-    const isAtWork = !isIdle && heartbeat.round === this.#state.round;
+    const isAtWork = !isIdle && heartbeat.round === taskRound(this.#state, device);
     const agrees = wanted === "train" ? isAtWork : wanted === "idle" && isIdle;
     if (!agrees) this.#command(device);
   }
@@ -123,6 +138,8 @@ export class Coordinator implements RoundHost {
     switch (effect.kind) {
       case "begin":
         return this.#begin(effect);
+      case "ask":
+        return this.#ask(effect);
       case "command":
         return this.#command(effect.device);
       case "arm": {
@@ -149,9 +166,9 @@ export class Coordinator implements RoundHost {
         const { round, devices } = effect;
         const received = this.#results.close(devices, clock.nowMs());
         return void this.#job({ kind: "aggregated", round }, async () => {
-          const updates = this.#screened(round, inbox.updatesOf(devices));
-          await model.merge(round, updates);
-          steering.learn(round, received, updates);
+          const [updates, pending] = [inbox.updatesOf(devices), this.#pending()];
+          await mergeRound(this.#parts, { round, updates, received, pending });
+          this.#merged = devices;
         });
       }
       case "evaluate": {
@@ -164,7 +181,7 @@ export class Coordinator implements RoundHost {
           model.save(round, { ...steering.export(), norms: screen.export() });
           const { attempts, times } = this.#results;
           tell({ kind: "round-finished", round, attempts, ...times });
-          return inbox.clear();
+          return inbox.clear(this.#merged);
         });
       }
       case "tell":
@@ -173,6 +190,24 @@ export class Coordinator implements RoundHost {
         this.#outcome = { ok: effect.ok, reason: effect.reason, farewell: "ended" };
         return this.#arm("farewell", FAREWELL_MS, () => this.#leave());
     }
+  }
+
+  #ask({ round, serial, devices }: Extract<RoundEffect, { kind: "ask" }>): void {
+    const { steering, tell } = this.#parts;
+    try {
+      const { choices, events } = steering.decide(round, serial, devices);
+      tell({ kind: "devices-asked", round, devices, choices });
+      events.forEach(tell);
+    } catch (error) {
+      this.#stop(error);
+    }
+  }
+
+  /** Devices that are at work on tasks which outlive the round. */
+  #pending(): Set<string> {
+    const { started, tasks } = this.#state;
+    const pending = [...tasks].filter(([, task]) => isPending(task) || task.status === "done");
+    return new Set(started === undefined ? [] : pending.map(([device]) => device));
   }
 
   #begin({ round, attempt, devices }: Extract<RoundEffect, { kind: "begin" }>): void {
@@ -187,17 +222,6 @@ export class Coordinator implements RoundHost {
     } catch (error) {
       this.#stop(error);
     }
-  }
-
-  /** What is left of a round's updates when they are compared with each other. */
-  #screened(round: number, updates: readonly HeldUpdate[]): readonly HeldUpdate[] {
-    const { screen, drops, tell } = this.#parts;
-    const { kept, events } = screen.settle(round, updates);
-    for (const event of events) {
-      if (event.kind === "update-dropped") drops.add(`update-${event.reason}`);
-      tell(event);
-    }
-    return kept;
   }
 
   #measure(round: number): Promise<void> {
@@ -243,7 +267,8 @@ export class Coordinator implements RoundHost {
       return;
     }
     const task = this.#state.tasks.get(device);
-    if (task?.status === "fetching" && task.blob.root === root && this.#state.round === round) {
+    const isWanted = task?.status === "fetching" && task.blob.root === root;
+    if (isWanted && taskRound(this.#state, device) === round) {
       const { uploadMs, update } = verdict;
       const { structure, sparsity, rank } = update;
       this.#count(device, { report, uploadMs, structure, sparsity, rank }, blob);
@@ -255,7 +280,7 @@ export class Coordinator implements RoundHost {
     const { ledger, tell } = this.#parts;
     const { report, uploadMs, rank, sparsity } = received;
     const { bytesUp: _, ...told } = report;
-    const { round } = this.#state;
+    const round = taskRound(this.#state, device);
     this.#results.add(device, received);
     ledger.contributed(device, received);
     const seen = { updateBytes, uploadMs, rank, sparsity };

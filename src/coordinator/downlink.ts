@@ -16,70 +16,110 @@ export interface Cut {
   readonly scores: NamedArrays;
 }
 
-export class Downlink {
-  readonly #store: BlobStore;
-  readonly #shape: ModelShape;
-  #adapter: AdapterState | null;
+/** What an update says of itself. */
+export interface Origin {
+  readonly rank: number;
+  readonly structure: Structure;
+  /** The round that its device was asked in. */
+  readonly round: number;
+}
+
+export interface DownlinkOptions {
+  readonly store: BlobStore;
+  readonly shape: ModelShape;
+  /** Global adapters by the round after which they were saved; the last one is the newest. */
+  readonly adapters: ReadonlyMap<number, AdapterState>;
+  /** How many adapters devices may start from: the newest and those that some are still at work on. */
+  readonly depth: number;
+}
+
+/** One global adapter and what was made of it. */
+interface Version {
+  readonly adapter: AdapterState;
   /** By rank and structure: devices that need the same share a blob. */
-  #blobs = new Map<string, Promise<BlobRef>>();
-  #roots = new Set<string>();
-  /** Of the adapter before: devices may still be fetching them while the next ones are made. */
+  readonly blobs: Map<string, Promise<BlobRef>>;
+  readonly roots: Set<string>;
+}
+
+export class Downlink {
+  readonly #options: DownlinkOptions;
+  readonly #versions = new Map<number, Version>();
+  /** Of adapters that are no longer kept: devices may still be fetching them while the next ones are made. */
   #oldRoots = new Set<string>();
 
-  constructor(store: BlobStore, shape: ModelShape, adapter: AdapterState | null) {
-    this.#store = store;
-    this.#shape = shape;
-    this.#adapter = adapter;
+  constructor(options: DownlinkOptions) {
+    this.#options = options;
+    const known = [...options.adapters].sort(([a], [b]) => a - b).slice(-options.depth);
+    for (const [round, adapter] of known) this.#versions.set(round, versionOf(adapter));
   }
 
-  /** Takes another global adapter; the blobs of the one before the last are removed. */
-  async replace(adapter: AdapterState): Promise<void> {
+  /** Takes the global adapter after `round`; the blobs of the one before the last that is kept are removed. */
+  async replace(adapter: AdapterState, round: number): Promise<void> {
+    const { store, depth } = this.#options;
+    this.#versions.delete(round);
+    this.#versions.set(round, versionOf(adapter));
     const outdated = this.#oldRoots;
-    this.#oldRoots = this.#roots;
-    this.#roots = new Set();
-    this.#blobs = new Map();
-    this.#adapter = adapter;
-    for (const root of outdated) if (!this.serves(root)) await this.#store.remove(root);
+    this.#oldRoots = new Set();
+    for (const [old, { roots }] of [...this.#versions].slice(0, -depth)) {
+      this.#versions.delete(old);
+      for (const root of roots) this.#oldRoots.add(root);
+    }
+    for (const root of outdated) if (!this.serves(root)) await store.remove(root);
   }
 
-  /** null before there is a global adapter. */
-  async blobFor(cut: Cut): Promise<BlobRef | null> {
-    const adapter = this.#adapter;
-    if (adapter === null) return null;
-    const key = `${cut.rank} ${encodeStructure(cut.structure, this.#shape.units)}`;
-    const known = this.#blobs.get(key);
+  /** What a device that was asked in `round` starts from; null for fresh factors. */
+  async blobFor(cut: Cut, round: number): Promise<BlobRef | null> {
+    const version = this.#versionFor(round);
+    if (version === null) return null;
+    const key = `${cut.rank} ${encodeStructure(cut.structure, this.#options.shape.units)}`;
+    const known = version.blobs.get(key);
     if (known !== undefined) return known;
-    const made = this.#make(adapter, cut);
-    this.#blobs.set(key, made);
+    const made = this.#make(version, cut);
+    version.blobs.set(key, made);
     return made;
   }
 
   /**
-   * What an update was trained from, at its rank and with its units; null before there is an adapter. Devices that merge it into their
-   * base train fresh factors, but go on with its heads.
+   * What an update was trained from, at its rank and with its units; null for fresh factors. Devices that merge it into their base
+   * train fresh factors, but go on with its heads.
    */
-  startOf(
-    { rank, structure }: { readonly rank: number; readonly structure: Structure },
-    devicesMerge: boolean,
-  ): AdapterState | null {
-    if (this.#adapter === null) return null;
-    if (devicesMerge) return { modules: [], heads: this.#adapter.heads };
-    return narrow(this.#adapter, { rank, pruned: { shape: this.#shape, structure } });
+  startOf({ rank, structure, round }: Origin, devicesMerge: boolean): AdapterState | null {
+    const adapter = this.#versionFor(round)?.adapter ?? null;
+    if (adapter === null) return null;
+    if (devicesMerge) return { modules: [], heads: adapter.heads };
+    return narrow(adapter, { rank, pruned: { shape: this.#options.shape, structure } });
   }
 
-  /** True for what devices start from in this round, and for what they started from in the one before. */
+  /** The newest adapter with the units of `structure`, in all its directions; null before there is one. */
+  newest(structure: Structure): AdapterState | null {
+    const adapter = [...this.#versions.values()].at(-1)?.adapter ?? null;
+    return adapter && narrow(adapter, { pruned: { shape: this.#options.shape, structure } });
+  }
+
+  /** True for what devices start from, and for what they started from in the round before that. */
   serves(root: string): boolean {
-    return this.#roots.has(root) || this.#oldRoots.has(root);
+    if (this.#oldRoots.has(root)) return true;
+    return [...this.#versions.values()].some(({ roots }) => roots.has(root));
   }
 
-  async #make(adapter: AdapterState, { rank, structure, scores }: Cut): Promise<BlobRef> {
-    const pruned = { shape: this.#shape, structure };
+  /** The newest of the adapters saved before `round` began. */
+  #versionFor(round: number): Version | null {
+    const older = [...this.#versions].filter(([after]) => after < round);
+    return older.at(-1)?.[1] ?? null;
+  }
+
+  async #make({ adapter, roots }: Version, { rank, structure, scores }: Cut): Promise<BlobRef> {
+    const { shape, store } = this.#options;
+    const pruned = { shape, structure };
     const { modules, heads } = narrow(adapter, rank === null ? { pruned } : { rank, pruned });
-    const structureText = encodeStructure(structure, this.#shape.units);
+    const structureText = encodeStructure(structure, shape.units);
     const bytes = encodeAdapterFile({ modules, heads, structureText, scores });
-    const roots = this.#roots;
-    const blob = await this.#store.put(bytes);
+    const blob = await store.put(bytes);
     roots.add(blob.root);
     return blob;
   }
+}
+
+function versionOf(adapter: AdapterState): Version {
+  return { adapter, blobs: new Map(), roots: new Set() };
 }

@@ -8,6 +8,7 @@ import type { Defect } from "../strategies/aggregation/update-check.ts";
 import type { Downlink } from "./downlink.ts";
 import type { Evaluation, RunEvent, Score } from "./run-events.ts";
 import type { Checkpoint, FleetRecord, RunFolder } from "./run-folder.ts";
+import type { Staleness } from "./stale-updates.ts";
 import type { HeldUpdate } from "./update-inbox.ts";
 
 /**
@@ -66,17 +67,19 @@ export class GlobalModel {
   }
 
   /** Throws RoundError when the updates cannot be merged. */
-  async merge(round: number, updates: readonly HeldUpdate[]): Promise<void> {
+  async merge(round: number, updates: readonly HeldUpdate[], staleness: Staleness): Promise<void> {
     const { clock, aggregator, downlink, tell } = this.#options;
     const startMs = clock.nowMs();
     const { state, discardedEnergy } = aggregator.aggregate(updates, this.#aggregateOptions());
     this.#adapter = state;
-    await downlink.replace(state);
+    await downlink.replace(state, round);
     const devices = updates.map(({ deviceId }) => deviceId);
     const numSamples = updates.reduce((sum, update) => sum + update.numSamples, 0);
     const meanSparsity = updates.reduce((sum, { sparsity }) => sum + sparsity, 0) / updates.length;
     const ms = clock.nowMs() - startMs;
-    tell({ kind: "aggregated", round, devices, numSamples, discardedEnergy, meanSparsity, ms });
+    const merged = { numSamples, discardedEnergy, meanSparsity };
+    const old = { meanStaleness: staleness.mean, maxStaleness: staleness.max };
+    tell({ kind: "aggregated", round, devices, ...merged, ...old, ms });
   }
 
   /** Scores the adapter, or the base in round 0. Throws RoundError when a score is not a number. */

@@ -58,7 +58,10 @@ export async function prepare(config: CoordinatorConfig, deps: CoordinatorDeps):
   const { targets, trainHead } = config.plan;
   const heads: HeadShapes = trainHead ? deps.heads : new Map();
   const layout = new UpdateLayout({ shape, targets, heads, scale });
-  const downlink = new Downlink(store, shape, checkpoint?.adapter ?? null);
+  const { mode } = config;
+  const adapters = new Map(checkpoint ? [[checkpoint.round, checkpoint.adapter]] : []);
+  const depth = mode.kind === "buffered" ? mode.maxStaleness + 2 : 1;
+  const downlink = new Downlink({ store, shape, adapters, depth });
   const rank = serverRankOf(config);
   const model = new GlobalModel({
     ...{ clock, folder, downlink, aggregator, rank, scale, base, checkpoint, evaluate, tell },

@@ -10,7 +10,7 @@ import type { BlobRef } from "../transfer/blob-store.ts";
 import type { DeviceReport, RejectReason, WantedState } from "../protocol/messages.ts";
 import type { RoundEffect, RoundInput, RoundSettings, RoundState, Task } from "./round-state.ts";
 
-type Step = readonly [RoundState, RoundEffect[]];
+export type Step = readonly [RoundState, RoundEffect[]];
 
 export const newRun: RoundState = {
   phase: "new",
@@ -170,10 +170,20 @@ export function createRoundMachine(
 export function wantedKind(state: RoundState, device: string): WantedState["kind"] {
   if (state.phase === "finished") return "finished";
   const task = state.tasks.get(device);
-  return state.phase === "training" && task !== undefined && isPending(task) ? "train" : "idle";
+  return isOpen(state) && task !== undefined && isPending(task) ? "train" : "idle";
 }
 
-function offered(
+/** The round whose adapter a device starts from. */
+export function taskRound(state: RoundState, device: string): number {
+  return state.started?.get(device) ?? state.round;
+}
+
+/** Whether updates are taken: while a round trains or, where rounds overlap, until the end. */
+function isOpen({ phase, started }: RoundState): boolean {
+  return started === undefined ? phase === "training" : phase !== "finished";
+}
+
+export function offered(
   state: RoundState,
   offer: { device: string; round: number; blob: BlobRef; report: DeviceReport },
 ): Step {
@@ -190,8 +200,8 @@ function offered(
       { kind: "command", device },
     ],
   ];
-  if (round > state.round) return refuse("wrong-round");
-  if (round < state.round || state.phase !== "training") return refuse("late");
+  if (round < taskRound(state, device) || !isOpen(state)) return refuse("late");
+  if (round > taskRound(state, device)) return refuse("wrong-round");
   if (task === undefined) return refuse("not-asked");
   if (task.status === "done") return refuse("duplicate");
   if (task.status === "fetching" && task.blob.root === blob.root) return [state, []];
@@ -201,13 +211,13 @@ function offered(
 }
 
 /** Keeps greeting late comers after the end, so that they stop too. */
-function afterTheEnd(state: RoundState, input: RoundInput): Step {
+export function afterTheEnd(state: RoundState, input: RoundInput): Step {
   if (input.kind === "left") return [without(state, input.device), []];
   if (input.kind === "present") return [state, [{ kind: "command", device: input.device }]];
   return input.kind === "offered" ? offered(state, input) : [state, []];
 }
 
-function finish(state: RoundState, ok: boolean, reason: string): Step {
+export function finish(state: RoundState, ok: boolean, reason: string): Step {
   const effects: RoundEffect[] = [
     { kind: "disarm", timer: "join" },
     { kind: "disarm", timer: "round" },
@@ -223,7 +233,7 @@ function finish(state: RoundState, ok: boolean, reason: string): Step {
   return [{ ...state, phase: "finished", tasks: new Map(), reason }, effects];
 }
 
-function rejection(refusal: {
+export function rejection(refusal: {
   round: number;
   device: string;
   root: string;
@@ -237,26 +247,24 @@ function rejection(refusal: {
   ];
 }
 
-function isPending(task: Task): boolean {
+export function isPending(task: Task): boolean {
   return task.status === "asked" || task.status === "fetching";
 }
 
 /** The device's task when exactly this blob is being fetched for it, else null. */
-function fetchingTask(state: RoundState, device: string, root: string): Task | null {
+export function fetchingTask(state: RoundState, device: string, root: string): Task | null {
   const task = state.tasks.get(device);
-  return task?.status === "fetching" && task.blob.root === root && state.phase === "training"
-    ? task
-    : null;
+  return task?.status === "fetching" && task.blob.root === root && isOpen(state) ? task : null;
 }
 
-function without(state: RoundState, device: string): RoundState {
+export function without(state: RoundState, device: string): RoundState {
   return { ...state, present: new Set([...state.present].filter((id) => id !== device)) };
 }
 
-function withTask(state: RoundState, device: string, task: Task): RoundState {
+export function withTask(state: RoundState, device: string, task: Task): RoundState {
   return { ...state, tasks: new Map([...state.tasks, [device, task]]) };
 }
 
-function prepend(effects: RoundEffect[], [state, rest]: Step): Step {
+export function prepend(effects: RoundEffect[], [state, rest]: Step): Step {
   return [state, [...effects, ...rest]];
 }

@@ -32,12 +32,9 @@ export class RoundResults {
     return this.#times;
   }
 
-  /** Begins an attempt; the first one of a round forgets the round before. */
+  /** Begins an attempt; of the round before only what was not closed with it is left. */
   begin(attempt: number, nowMs: number): void {
-    if (attempt === 1 || this.#startMs === null) {
-      this.#received.clear();
-      this.#startMs = nowMs;
-    }
+    if (attempt === 1 || this.#startMs === null) this.#startMs = nowMs;
     this.#attempts = attempt;
   }
 
@@ -53,6 +50,7 @@ export class RoundResults {
         return update === undefined ? [] : [[device, update] as const];
       }),
     );
+    for (const device of counted.keys()) this.#received.delete(device);
     const times = [...counted.values()].map(completionMs);
     const longestMs = Math.max(0, ...times);
     const waited = times.reduce((sum, timeMs) => sum + longestMs - timeMs, 0);

@@ -46,6 +46,11 @@ export interface RoundState {
   readonly present: ReadonlySet<string>;
   /** The devices asked in this round, those of earlier attempts with an update included. */
   readonly tasks: ReadonlyMap<string, Task>;
+  /**
+   * Only where rounds overlap: the round whose adapter each device of `tasks` was asked to start from. A round is then a version of
+   * the global adapter, and tasks outlive it.
+   */
+  readonly started?: ReadonlyMap<string, number>;
   /** The last update taken from each device, so that a late repeat of its offer gets the same answer. */
   readonly accepted: ReadonlyMap<string, { readonly round: number; readonly root: string }>;
   /** Why the run ended; empty before. */
@@ -75,6 +80,8 @@ export type RoundInput =
 export type RoundEffect =
   /** An attempt has begun: decide what these devices get, before they are sent their commands. */
   | { kind: "begin"; round: number; attempt: number; devices: string[] }
+  /** The same for devices that become free while the round goes on. */
+  | { kind: "ask"; round: number; serial: number; devices: string[] }
   /** Send the device what `wantedKind` says. */
   | { kind: "command"; device: string }
   | { kind: "arm"; timer: TimerName; delayMs: number; round: number; attempt: number }

@@ -45,6 +45,13 @@ export type RunEvent =
       /** What each of them shall have: sparsity and rank. */
       choices: Readonly<Record<string, Choice>>;
     }
+  /** The same for devices that become free later, where rounds overlap. */
+  | {
+      kind: "devices-asked";
+      round: number;
+      devices: string[];
+      choices: Readonly<Record<string, Choice>>;
+    }
   /** Not even the smallest model that it may have fits into its memory; told when that begins. */
   | {
       kind: "device-excluded";
@@ -115,6 +122,9 @@ export type RunEvent =
       discardedEnergy: number;
       /** Mean sparsity of the merged updates. */
       meanSparsity: number;
+      /** Adapters made since those that the updates were trained from; 0 where rounds do not overlap. */
+      meanStaleness: number;
+      maxStaleness: number;
       ms: number;
     }
   | ({ kind: "evaluated"; round: number; ms: number } & Evaluation)

@@ -30,7 +30,7 @@ export interface SteeringOptions {
   readonly limits: DeviceLimits;
 }
 
-interface Decision {
+export interface Decision {
   readonly choice: Choice;
   /** Sparsity before the round. */
   readonly reached: number;
@@ -49,7 +49,6 @@ export class Steering {
   readonly #limits: DeviceLimits;
   readonly #decisions = new Map<string, Decision>();
   readonly #excluded = new Set<string>();
-  #round = 0;
 
   constructor(options: SteeringOptions) {
     this.#options = options;
@@ -75,12 +74,10 @@ export class Steering {
   }
 
   /**
-   * What these feasible devices get, and the events that say why; one that was decided on in an earlier attempt of the round keeps
-   * its choice.
+   * What these feasible devices get, and the events that say why; one that was decided on and has not delivered since keeps its
+   * choice.
    */
   decide(round: number, attempt: number, devices: readonly string[]): Decisions {
-    if (round !== this.#round) this.#decisions.clear();
-    this.#round = round;
     const { controller, config } = this.#options;
     const limits = devices
       .filter((device) => !this.#decisions.has(device))
@@ -101,7 +98,7 @@ export class Steering {
     return { choices, events };
   }
 
-  /** The choice of this round; what costs least for a device that nothing was decided for. */
+  /** The choice under way; what costs least for a device that nothing was decided for. */
   choiceOf(device: string): Choice {
     const decision = this.#decisions.get(device);
     if (decision !== undefined) return decision.choice;
@@ -137,14 +134,20 @@ export class Steering {
     };
   }
 
-  /** Ends a round: `updates` are what counts of `received`, so all others that were asked have failed or came too late. */
+  /**
+   * Ends a round: `updates` are what counts of `received`. Of the others that were asked those in `pending` are still at it, the rest
+   * has failed or came too late.
+   */
   learn(
     round: number,
     received: ReadonlyMap<string, ReceivedUpdate>,
     updates: readonly HeldUpdate[],
+    pending: ReadonlySet<string>,
   ): void {
     const counted = new Set(updates.map(({ deviceId }) => deviceId));
-    const outcomes = [...this.#decisions]
+    const ended = [...this.#decisions].filter(([device]) => !pending.has(device));
+    for (const [device] of ended) this.#decisions.delete(device);
+    const outcomes = ended
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([device, decision]) => {
         const update = counted.has(device) ? received.get(device) : undefined;
@@ -152,6 +155,17 @@ export class Steering {
       });
     this.#options.controller.learn(outcomes, this.#roundView(round));
     this.#options.knowledge.absorb(updates);
+  }
+
+  /** What devices that are still at it were asked for, and what they had before. */
+  decisions(): Readonly<Record<string, Decision>> {
+    return Object.fromEntries(this.#decisions);
+  }
+
+  /** Takes up what `decisions` gave before a restart. */
+  restore(decisions: Readonly<Record<string, Decision>>): void {
+    for (const [device, decision] of Object.entries(decisions))
+      this.#decisions.set(device, decision);
   }
 
   /** Everything that a checkpoint has to keep for a resumed run to decide alike. */

@@ -45,6 +45,25 @@ export const validationSchema = v.strictObject({
 
 export type ValidationConfig = v.InferOutput<typeof validationSchema>;
 
+/** Whether devices wait for each other; docs/asynchronous.md has the reasons. */
+export const modeSchema = v.variant("kind", [
+  v.strictObject({ kind: v.literal("sync") }),
+  v.strictObject({
+    /** A new global adapter for every `size` updates, whichever adapters they were trained from. */
+    kind: v.literal("buffered"),
+    size: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
+    /** Adapters that may have been made since the one that an update was trained from; older work is given up. */
+    maxStaleness: v.optional(
+      v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(100)),
+      8,
+    ),
+    /** An update that is s adapters old weighs (1 + s) to the minus this. */
+    stalenessPower: v.optional(v.pipe(v.number(), v.finite(), v.minValue(0)), 0.5),
+  }),
+]);
+
+export type ModeConfig = v.InferOutput<typeof modeSchema>;
+
 /** `kind` and the options of that controller, which checks them itself. */
 export const controllerSchema = v.looseObject({ kind: v.string() });
 
@@ -62,6 +81,7 @@ export interface StrategySettings {
   readonly aggregation: { readonly kind: string };
   readonly ranks?: readonly number[];
   readonly serverRank?: number;
+  readonly mode: ModeConfig;
 }
 
 /** Ranks offered when the settings name none: those up to the plan's. */
@@ -100,7 +120,14 @@ export function aggregatorOf({ aggregation: { kind } }: StrategySettings): Aggre
 /** Throws ConfigError when controller, ranks and aggregation do not go together. */
 export function expectStrategies(settings: StrategySettings): void {
   controllerOf(settings);
-  const { name, needsEqualRanks } = aggregatorOf(settings);
+  const { name, needsEqualRanks, takesAnyRank } = aggregatorOf(settings);
+  if (settings.mode.kind === "buffered" && takesAnyRank !== true) {
+    const able = Object.values(aggregators).filter((rule) => rule.takesAnyRank === true);
+    throw new ConfigError(`coordinator settings: ${name} cannot merge stale updates`, {
+      expected: able.map((rule) => rule.name).join(", "),
+      hint: "choose one of these, or mode sync",
+    });
+  }
   const ranks = ranksOf(settings);
   const server = serverRankOf(settings);
   const largest = ranks.at(-1) ?? 0;

@@ -35,6 +35,8 @@ export interface Offer {
 
 /** An update that waits for its round to be merged. */
 export interface HeldUpdate extends AdapterUpdate, Appraisal {
+  /** The round whose adapter it was trained from. */
+  readonly round: number;
   readonly structure: Structure;
   /** Of the body. */
   readonly sparsity: number;
@@ -52,8 +54,8 @@ export type Verdict =
 export class UpdateInbox {
   readonly #options: InboxOptions;
   readonly #updates = new Map<string, HeldUpdate>();
-  /** Every blob of this round, whole or in part. */
-  readonly #roots = new Set<string>();
+  /** Every blob that a device has offered, whole or in part. */
+  readonly #roots = new Map<string, Set<string>>();
   readonly #fetches = new Map<string, AbortController>();
 
   constructor(options: InboxOptions) {
@@ -70,7 +72,7 @@ export class UpdateInbox {
     const controller = new AbortController();
     this.#fetches.set(device, controller);
     const startMs = clock.nowMs();
-    this.#roots.add(blob.root);
+    this.#roots.set(device, new Set([...(this.#roots.get(device) ?? []), blob.root]));
     try {
       await plane.pull({ device, blob, maxBytes, signal: controller.signal });
       const bytes = await store.readAll(blob.root);
@@ -84,7 +86,7 @@ export class UpdateInbox {
       if ("excess" in appraisal) {
         return { kind: "refused", reason: "too-far", detail: appraisal.excess };
       }
-      const update = { ...state, ...rest, ...appraisal, deviceId: device, numSamples };
+      const update = { ...state, ...rest, ...appraisal, deviceId: device, round, numSamples };
       this.#updates.set(device, update);
       return { kind: "received", uploadMs: clock.nowMs() - startMs, update };
     } catch (error) {
@@ -104,12 +106,15 @@ export class UpdateInbox {
     return devices.flatMap((device) => this.#updates.get(device) ?? []);
   }
 
-  /** Forgets the updates of a round that is done and removes their blobs. */
-  async clear(): Promise<void> {
+  /** Forgets the updates of a round that is done and removes their blobs; only those of `devices` where others are still to come. */
+  async clear(devices: Iterable<string> = [...this.#roots.keys()]): Promise<void> {
     const { store, isKept } = this.#options;
-    const roots = [...this.#roots].filter((root) => !isKept(root));
-    this.#updates.clear();
-    this.#roots.clear();
-    for (const root of roots) await store.remove(root);
+    const roots = [...devices].flatMap((device) => [...(this.#roots.get(device) ?? [])]);
+    for (const device of devices) {
+      this.#updates.delete(device);
+      this.#roots.delete(device);
+    }
+    const wanted = new Set([...this.#roots.values()].flatMap((each) => [...each]));
+    for (const root of roots) if (!wanted.has(root) && !isKept(root)) await store.remove(root);
   }
 }

@@ -71,6 +71,8 @@ export function runLog({ devices, rounds, perRound }: RunLogOptions): LogLine[] 
       numSamples,
       discardedEnergy,
       meanSparsity,
+      meanStaleness: 0,
+      maxStaleness: 0,
       ms: 90,
     });
     const accuracy = 0.1 + 0.6 * (1 - Math.exp(-4 * progress)) + 0.02 * rng.next();

@@ -6,6 +6,8 @@ import type { Defect } from "./update-check.ts";
 export interface AdapterUpdate extends AdapterState {
   readonly deviceId: string;
   readonly numSamples: number;
+  /** Factor on its weight for having been trained from an older adapter, in (0, 1]; absent = 1. */
+  readonly discount?: number;
 }
 
 export interface AggregateOptions {
@@ -28,6 +30,8 @@ export interface Aggregator {
   readonly name: string;
   /** Every update must have the rank of the result; absent = any ranks. */
   readonly needsEqualRanks?: boolean;
+  /** Takes ranks above the result's too, as a stale update has once its change is carried over to the newest adapter. */
+  readonly takesAnyRank?: boolean;
   /**
    * Devices fold the received factors into their base and train fresh ones (plan.start "merge"), so that an update holds the change
    * alone; the rank of the result is then whatever it takes, and no prefix of it is of use. Absent = they train the received ones on.

@@ -12,6 +12,7 @@ import { ownerStack } from "./owner-stack.ts";
 /** Any ranks, scales and structures; throws RoundError for a layer that is pruned in both directions. */
 export const flexLora: Aggregator = layerWise({
   name: "flex-lora",
+  takesAnyRank: true,
   mergeLayer(terms, start, { rank, scale }) {
     const rest = start && ({ module: start, where: "unowned" } as const);
     const { left, right } = ownerStack(terms, scale, rest);

@@ -15,6 +15,7 @@ import { ownerStack } from "./owner-stack.ts";
 /** Any ranks, scales and structures; throws RoundError for a layer that is pruned in both directions. */
 export const flora: Aggregator = layerWise({
   name: "flora",
+  takesAnyRank: true,
   devicesMerge: true,
   mergeLayer(terms, start, { scale }) {
     const before = start && ({ module: start, where: "everywhere" } as const);

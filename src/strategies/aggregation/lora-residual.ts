@@ -16,6 +16,7 @@ import { ownerStack } from "./owner-stack.ts";
  */
 export const loraResidual: Aggregator = layerWise({
   name: "lora-residual",
+  takesAnyRank: true,
   mergeLayer(terms, start, { rank, scale }) {
     const rest = start && ({ module: start, where: "unsent" } as const);
     const { factors, ...energy } = truncateProduct(ownerStack(terms, scale, rest), rank, "even");

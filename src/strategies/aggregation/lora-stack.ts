@@ -12,6 +12,7 @@ import { ownerStack } from "./owner-stack.ts";
 /** Any ranks, scales and structures; throws RoundError for a layer that is pruned in both directions. */
 export const loraStack: Aggregator = layerWise({
   name: "lora-stack",
+  takesAnyRank: true,
   mergeLayer(terms, start, { rank, scale }) {
     const rest = start && ({ module: start, where: "unowned" } as const);
     const { factors, ...energy } = truncateProduct(ownerStack(terms, scale, rest), rank, "even");

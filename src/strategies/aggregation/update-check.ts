@@ -68,7 +68,7 @@ export function mismatchOf(state: AdapterState, like: AdapterState): Defect | nu
 }
 
 /**
- * The updates sorted by device id and their weights n_i / sum n, which sum to one.
+ * The updates sorted by device id and their weights n_i d_i / sum n d, which sum to one; d_i is the discount for staleness.
  * Throws RoundError when there is none, one is damaged, or they are not of the same model.
  */
 export function weighUpdates(
@@ -92,8 +92,9 @@ export function weighUpdates(
       });
     }
   }
-  const total = sorted.reduce((sum, { numSamples }) => sum + numSamples, 0);
-  return sorted.map((update) => ({ update, weight: update.numSamples / total }));
+  const sizes = sorted.map(({ numSamples, discount = 1 }) => numSamples * discount);
+  const total = sizes.reduce((sum, size) => sum + size, 0);
+  return sorted.map((update, i) => ({ update, weight: (sizes[i] as number) / total }));
 }
 
 /** Outputs of the unpruned layer. */
@@ -110,9 +111,11 @@ export function rankOf(module: LoraModule): number {
   return module.a.shape[0] ?? 0;
 }
 
-function weightDefect({ numSamples }: AdapterUpdate): Defect | null {
-  if (Number.isSafeInteger(numSamples) && numSamples > 0) return null;
-  return wrong("bad-weight", `${numSamples} samples, not a positive whole number`);
+function weightDefect({ numSamples, discount = 1 }: AdapterUpdate): Defect | null {
+  if (!Number.isSafeInteger(numSamples) || numSamples <= 0)
+    return wrong("bad-weight", `${numSamples} samples, not a positive whole number`);
+  if (discount > 0 && discount <= 1) return null;
+  return wrong("bad-weight", `a discount of ${discount}, not in (0, 1]`);
 }
 
 function moduleDefect(module: LoraModule): Defect | null {
