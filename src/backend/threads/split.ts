@@ -1,5 +1,6 @@
 /** How one kernel call divides into shares that may run at the same time. */
 import type { Kernels } from "../kernels.ts";
+import type { SharedCall } from "./board.ts";
 
 /** A pointer argument that advances by `bytes` times the product of the arguments `sizes` per unit. */
 export interface Move {
@@ -32,17 +33,26 @@ export function scratchStride(bytes: number): number {
   return Math.ceil(bytes / 64) * 64;
 }
 
+/** A division of one call: the first `longShares` of its shares are three times as long as the others. */
+export interface Division {
+  readonly split: Split;
+  readonly shares: number;
+  readonly longShares: number;
+}
+
 /**
- * The division to use for a call and the number of its shares, at most `threads`, each of them worth
- * at least `leastShareNs`; null when the call stays whole. Of several possible divisions the one with
- * the most units is taken.
+ * The division of a call among so many threads, every share worth about `leastShareNs` or more; null when
+ * the call stays whole. Of several possible divisions the one with the most units is taken. Where the
+ * call is worth it, a long share for each thread is followed by a short one: that evens out what one was
+ * late or slow by, while little is packed twice.
  */
 export function divide(
   splits: readonly Split[],
   args: readonly number[],
   threads: number,
   leastShareNs: number,
-): { readonly split: Split; readonly shares: number } | null {
+): Division | null {
+  if (threads === 1) return null;
   let best: Split | null = null;
   let mostGrains = 1;
   for (const split of splits) {
@@ -53,8 +63,10 @@ export function divide(
   }
   if (best === null) return null;
   const worth = Math.floor(callNs(best, args) / Math.max(leastShareNs, 1e-9));
-  const shares = Math.min(threads, mostGrains, worth);
-  return shares > 1 ? { split: best, shares } : null;
+  const most = Math.min(mostGrains, worth);
+  if (most >= 4 * threads) return { split: best, shares: 2 * threads, longShares: threads };
+  const shares = Math.min(most, threads);
+  return shares > 1 ? { split: best, shares, longShares: shares } : null;
 }
 
 function callNs({ count, time }: Split, args: readonly number[]): number {
@@ -67,34 +79,33 @@ function product(args: readonly number[], sizes: readonly number[]): number {
   return result;
 }
 
-/** First unit of share `index` of `shares`: whole grains, spread evenly. */
-export function shareStart(
-  { count, grain }: Split,
-  args: readonly number[],
-  index: number,
-  shares: number,
-): number {
-  const units = args[count] as number;
-  const grains = Math.ceil(units / grain);
-  return Math.min(units, Math.floor((grains * index) / shares) * grain);
-}
-
-/** Writes the arguments of the share [from, to) of a call to `out`. */
+/** The arguments of one share of a call, for the thread of that number; the calling one is number 0. */
 export function shareArguments(
-  { count, moves, scratch }: Split,
-  args: readonly number[],
-  out: Float64Array,
-  from: number,
-  to: number,
-  scratchShift: number,
-): void {
-  out.set(args);
-  out[count] = to - from;
+  split: Split,
+  call: SharedCall,
+  share: number,
+  thread: number,
+): number[] {
+  const { count, moves, scratch } = split;
+  const { args } = call;
+  const from = shareStart(split, call, share);
+  const out = args.slice();
+  out[count] = shareStart(split, call, share + 1) - from;
   for (const { pointer, bytes, sizes } of moves) {
     const base = args[pointer] as number;
     if (base !== 0) out[pointer] = base + from * bytes * product(args, sizes);
   }
   if (scratch !== undefined) {
-    out[scratch.pointer] = (args[scratch.pointer] as number) + scratchShift;
+    out[scratch.pointer] = (args[scratch.pointer] as number) + thread * call.scratchStride;
   }
+  return out;
+}
+
+/** First unit of a share; for the one behind the last, the number of units. */
+function shareStart({ count, grain }: Split, call: SharedCall, share: number): number {
+  const { args, shares, longShares } = call;
+  const units = args[count] as number;
+  const grains = Math.ceil(units / grain);
+  const before = (end: number): number => 2 * Math.min(end, longShares) + end;
+  return Math.min(units, Math.floor((grains * before(share)) / before(shares)) * grain);
 }

@@ -63,7 +63,7 @@ const product = (perRow: Move, perColumn: Move): readonly Split[] => [
   },
 ];
 
-export const splits: { readonly [Name in keyof Kernels]?: Split | readonly Split[] } = {
+const table: { readonly [Name in keyof Kernels]?: Split | readonly Split[] } = {
   matmulNnF32: product(by(A, LDA), by(B)),
   matmulNtF32: product(by(A, LDA), by(B, LDB)),
   matmulTnF32: product(by(A), by(B)),
@@ -191,3 +191,13 @@ export const splits: { readonly [Name in keyof Kernels]?: Split | readonly Split
     time: { ns: 0.3, sizes: [4, 5, 6] },
   },
 };
+
+const lists = new Map(Object.entries(table).map(([name, entry]) => [name, [entry].flat()]));
+
+/** The divisions that a kernel has, none for one that stays whole. */
+export function splitsOf(name: keyof Kernels): readonly Split[] {
+  return lists.get(name) ?? [];
+}
+
+/** The kernels that are shared out. */
+export const sharedKernels = [...lists.keys()] as readonly (keyof Kernels)[];

@@ -1,112 +1,97 @@
-/** The threads of one engine: started together, given shares of kernel calls, ended with the engine. */
+/** The threads of one engine: started together, helping with one call at a time, ended with the engine. */
 import { Worker } from "node:worker_threads";
 import { KernelError } from "../../base/errors.ts";
-import { createMailboxes, Mailbox } from "./mailbox.ts";
+import { Board, createBoardMemory, type SharedCall } from "./board.ts";
 
 /** What a thread is started with. */
 export interface TeamSetup {
   readonly module: WebAssembly.Module;
   /** Shared by all threads. */
   readonly memory: WebAssembly.Memory;
-  /** The kernels in the order in which commands count them. */
+  /** The kernels in the order in which calls count them. */
   readonly names: readonly string[];
 }
 
 export interface ThreadSetup extends TeamSetup {
-  readonly mailboxes: SharedArrayBuffer;
-  /** Position of the thread's box. */
+  readonly board: SharedArrayBuffer;
+  /** From 1; the engine itself is thread 0. */
   readonly index: number;
 }
 
-/** A board that is short of memory takes seconds to start a thread, and no share outlives the engine's own by a minute. */
+/** A board that is short of memory takes seconds to start a thread. */
 const startPatienceMs = 20_000;
+/** The engine has then done shares of the same call in far less time. */
 const sharePatienceMs = 60_000;
 
-interface Member {
-  readonly worker: Worker;
-  readonly mailbox: Mailbox;
-  /** Why it cannot be given work any more. */
-  lost: string | null;
-}
-
 export class Team {
-  #members: Member[] = [];
   readonly #names: readonly string[];
+  readonly #board: Board;
+  #workers: Worker[] = [];
+  /** Why a thread is gone, once one is. */
+  #lost: string | null = null;
 
   /** Starts so many threads and waits until they stand by. Throws KernelError when one does not. */
-  constructor(numMembers: number, setup: TeamSetup) {
+  constructor(numThreads: number, setup: TeamSetup) {
     this.#names = setup.names;
-    const mailboxes = createMailboxes(numMembers);
-    this.#members = Array.from({ length: numMembers }, (_, index) =>
-      start({ ...setup, mailboxes, index }),
-    );
-    for (const member of this.#members) this.#expectAnswer(member, startPatienceMs, "its start");
+    const board = createBoardMemory();
+    this.#board = new Board(board);
+    for (let index = 1; index <= numThreads; index++) {
+      this.#workers.push(this.#start({ ...setup, board, index }));
+    }
+    const areThere = this.#board.awaitStart(numThreads, startPatienceMs);
+    const { failure } = this.#board;
+    if (areThere && failure === null) return;
+    this.#fail("its start", failure ?? `no sign of life within ${startPatienceMs / 1000} s`);
   }
 
   /** Threads beside the calling one; 0 once the team has ended. */
   get size(): number {
-    return this.#members.length;
+    return this.#workers.length;
   }
 
-  /** Where the arguments of the next share of a thread are written. */
-  argumentsOf(index: number): Float64Array {
-    return this.#memberAt(index).mailbox.args;
-  }
-
-  /** Lets thread `index` call a kernel with the arguments that were written. */
-  post(index: number, kernel: number, numArguments: number): void {
-    this.#memberAt(index).mailbox.post(kernel, numArguments);
-  }
-
-  /** Throws KernelError, and ends the team, when a thread can no longer work. */
-  assertWell(): void {
-    for (const member of this.#members)
-      if (member.lost !== null) this.#fail(member, "its work", member.lost);
-  }
-
-  /** Waits until the first `count` threads have answered. Throws KernelError when one failed. */
-  awaitAll(count: number, kernel: number): void {
-    const doing = this.#names[kernel] ?? "";
-    for (let i = 0; i < count; i++) this.#expectAnswer(this.#memberAt(i), sharePatienceMs, doing);
+  /**
+   * Offers a call to the threads and takes shares of it like them; returns when all are done.
+   * @throws KernelError, and ends the team, when a thread failed; what `doShare` throws comes first.
+   */
+  run(call: SharedCall, doShare: (share: number) => void): void {
+    const doing = this.#names[call.kernel] ?? "";
+    if (this.#lost !== null) this.#fail(doing, this.#lost);
+    this.#board.post(call);
+    let isDone = false;
+    try {
+      for (let share = this.#board.takeShare(); share !== null; share = this.#board.takeShare()) {
+        doShare(share);
+      }
+    } finally {
+      isDone = this.#board.awaitDone(sharePatienceMs);
+    }
+    if (!isDone) this.#fail(doing, `no answer within ${sharePatienceMs / 1000} s`);
+    const { failure } = this.#board;
+    if (failure !== null) this.#fail(doing, failure);
   }
 
   /** Ends the threads; they need not be idle. */
   end(): void {
-    for (const { worker } of this.#members) void worker.terminate();
-    this.#members = [];
+    for (const worker of this.#workers) void worker.terminate();
+    this.#workers = [];
   }
 
-  #memberAt(index: number): Member {
-    return this.#members[index] as Member;
+  #start(setup: ThreadSetup): Worker {
+    const worker = startWorker(setup);
+    worker.on("error", (error) => (this.#lost ??= error.message));
+    worker.on("exit", (code) => (this.#lost ??= `it ended with code ${code}`));
+    // A thread that waits for work must not keep the process alive.
+    worker.unref();
+    return worker;
   }
 
-  #expectAnswer(member: Member, patienceMs: number, doing: string): void {
-    if (!member.mailbox.awaitAnswer(patienceMs)) {
-      this.#fail(member, doing, member.lost ?? `no answer within ${patienceMs / 1000} s`);
-    }
-    const { failure } = member.mailbox;
-    if (failure !== null) this.#fail(member, doing, failure);
-  }
-
-  #fail(member: Member, doing: string, got: string): never {
-    const position = this.#members.indexOf(member) + 2;
-    const threads = this.#members.length + 1;
+  #fail(doing: string, got: string): never {
     this.end();
-    throw new KernelError(`thread ${position} of ${threads} failed in ${doing}`, {
+    throw new KernelError(`threads: one failed in ${doing}`, {
       got,
       hint: "what was computed is lost; begin again, with one thread if it repeats",
     });
   }
-}
-
-function start(setup: ThreadSetup): Member {
-  const worker = startWorker(setup);
-  const member: Member = { worker, mailbox: new Mailbox(setup.mailboxes, setup.index), lost: null };
-  worker.on("error", (error) => (member.lost = error.message));
-  worker.on("exit", (code) => (member.lost ??= `it ended with code ${code}`));
-  // A thread that waits for work must not keep the process alive.
-  worker.unref();
-  return member;
 }
 
 function startWorker(setup: ThreadSetup): Worker {

@@ -1,12 +1,12 @@
 /** A kernel set whose heavy calls are shared out among threads, with the bits of a single one. */
 import type { Kernels } from "../kernels.ts";
-import { divide, scratchStride, shareArguments, shareStart, type Split } from "./split.ts";
-import { splits } from "./splits.ts";
+import { divide, scratchStride, shareArguments, type Split } from "./split.ts";
+import { splitsOf } from "./splits.ts";
 import type { Team } from "./team.ts";
 
 /**
- * A smaller share is done sooner than it is handed over: a command to a thread that is awake and its
- * answer take about 2 microseconds, waking a sleeping one some 50.
+ * A smaller share is done sooner than it is handed over: to a thread that is awake that takes about 2
+ * microseconds, and waking a sleeping one some 50.
  */
 const LEAST_SHARE_NS = 15_000;
 
@@ -27,10 +27,9 @@ export function createThreadedKernels(
     if (name.endsWith("ScratchBytes")) {
       return [name, (...args: number[]) => threads * scratchStride(call(...args) as number)];
     }
-    const split = splits[name as keyof Kernels];
-    if (split === undefined) return [name, call];
-    const context = { own, team, leastShareNs, kernel: names.indexOf(name), call };
-    return [name, shared([split].flat(), context)];
+    const splits = splitsOf(name as keyof Kernels);
+    if (splits.length === 0) return [name, call];
+    return [name, shared(splits, { own, team, leastShareNs, kernel: names.indexOf(name), call })];
   });
   return Object.fromEntries(entries) as unknown as Kernels;
 }
@@ -39,33 +38,21 @@ interface Context {
   readonly own: Kernels;
   readonly team: Team;
   readonly leastShareNs: number;
-  /** The kernel's index in commands, and itself on the calling thread. */
+  /** The kernel's index in calls, and itself on the calling thread. */
   readonly kernel: number;
   readonly call: AnyKernel;
 }
 
-/** The kernel with its shares handed out: the last ones to the team, the first one done here. */
-function shared(options: readonly Split[], context: Context): AnyKernel {
+function shared(splits: readonly Split[], context: Context): AnyKernel {
   const { own, team, leastShareNs, kernel, call } = context;
   return (...args) => {
-    const division = divide(options, args, team.size + 1, leastShareNs);
+    const division = divide(splits, args, team.size + 1, leastShareNs);
     if (division === null) return call(...args);
-    team.assertWell();
-    const { split, shares } = division;
+    const { split, shares, longShares } = division;
     const stride = split.scratch === undefined ? 0 : scratchStride(split.scratch.bytes(own, args));
-    let to = args[split.count] as number;
-    for (let i = shares - 1; i > 0; i--) {
-      const from = shareStart(split, args, i, shares);
-      shareArguments(split, args, team.argumentsOf(i - 1), from, to, i * stride);
-      team.post(i - 1, kernel, args.length);
-      to = from;
-    }
-    args[split.count] = to;
-    try {
-      call(...args);
-    } finally {
-      team.awaitAll(shares - 1, kernel);
-    }
+    const place = splits.indexOf(split);
+    const offer = { kernel, split: place, shares, longShares, scratchStride: stride, args };
+    team.run(offer, (share) => call(...shareArguments(split, offer, share, 0)));
     return undefined;
   };
 }

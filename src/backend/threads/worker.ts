@@ -1,30 +1,43 @@
-/** A thread of an engine: calls kernels over the engine's memory as its mailbox tells it to, until it is ended. */
+/** A thread of an engine: takes shares of its calls over its memory, until it is ended. */
 import { workerData } from "node:worker_threads";
-import { Mailbox } from "./mailbox.ts";
+import type { Kernels } from "../kernels.ts";
+import { Board } from "./board.ts";
+import { shareArguments, type Split } from "./split.ts";
+import { splitsOf } from "./splits.ts";
 import type { ThreadSetup } from "./team.ts";
 
 type Kernel = (...args: readonly number[]) => void;
 
-const { module, memory, names, mailboxes, index } = workerData as ThreadSetup;
-const mailbox = new Mailbox(mailboxes, index);
+const { module, memory, names, board: boardMemory, index } = workerData as ThreadSetup;
+const board = new Board(boardMemory);
 
-/** Answers with what `action` throws, if anything. */
-function answering<T>(action: () => T): T | null {
+/** Reports what `action` throws, if anything. */
+function reporting(action: () => void): void {
   try {
-    const result = action();
-    mailbox.answer();
-    return result;
+    action();
   } catch (error) {
-    mailbox.answer(error instanceof Error ? error.message : String(error));
-    return null;
+    board.fail(error instanceof Error ? error.message : String(error));
   }
 }
 
-const kernels = answering(() => {
-  const { exports } = new WebAssembly.Instance(module, { env: { memory } });
-  return names.map((name) => exports[name] as Kernel);
-});
-while (kernels !== null) {
-  const { kernel, args } = mailbox.next();
-  answering(() => (kernels[kernel] as Kernel)(...args));
+let exports: Record<string, unknown> = {};
+reporting(() => ({ exports } = new WebAssembly.Instance(module, { env: { memory } })));
+board.announce();
+for (;;) {
+  board.awaitCall();
+  board.enter();
+  reporting(takeShares);
+  board.leave();
+}
+
+function takeShares(): void {
+  let share = board.takeShare();
+  if (share === null) return;
+  const call = board.read();
+  const name = names[call.kernel] as keyof Kernels;
+  const split = splitsOf(name)[call.split] as Split;
+  const kernel = exports[name] as Kernel;
+  for (; share !== null; share = board.takeShare()) {
+    kernel(...shareArguments(split, call, share, index));
+  }
 }
