@@ -21,15 +21,18 @@ const rings: Readonly<Record<string, readonly string[]>> = {
   pretrain: ["base", "tensor", "autograd", "nn", "io", "text", "data", "models", "train"],
   protocol: ["base"],
   transport: ["base"],
+  security: ["base", "io", "protocol", "transport"],
   strategies: ["base"],
   cost: ["base"],
   pruning: ["base", "backend", "tensor", "autograd", "nn", "lora", "models", "cost"],
   transfer: ["base", "protocol", "transport"],
-  coordinator: ["base", "io", "protocol", "transport", "strategies", "cost", "transfer"],
+  coordinator: [
+    ...["base", "io", "protocol", "transport", "security", "strategies", "cost", "transfer"],
+  ],
   // The device runs alone: it never meets coordinator or strategies but in protocol.
   device: [
     ...["base", "backend", "tensor", "autograd", "nn", "lora", "io", "text", "data", "models"],
-    ...["train", "protocol", "transport", "cost", "pruning", "transfer"],
+    ...["train", "protocol", "transport", "security", "cost", "pruning", "transfer"],
   ],
   // A whole fleet in one process: the only ring that sees both ends, and the engine in its workers.
   simulation: [
@@ -49,6 +52,8 @@ const pureFiles = ["src/coordinator/round-machine.ts", "src/device/agent-machine
 const thirdParty: Readonly<Record<string, readonly string[]>> = {
   "@assemblyscript/loader": ["src/backend/wasm.ts"],
   "@huggingface/tokenizers": ["src/text/tokenizer.ts"],
+  "@peculiar/asn1-schema": ["src/security/certificates.ts"],
+  "@peculiar/asn1-x509": ["src/security/certificates.ts"],
   "cli-progress": ["src/cli/progress.ts"],
   "cli-table3": ["src/cli/"],
   commander: ["src/cli/"],
@@ -62,7 +67,7 @@ const thirdParty: Readonly<Record<string, readonly string[]>> = {
   valibot: [
     ...["src/base/settings.ts", "src/io/", "src/protocol/", "src/data/jsonl.ts"],
     ...["src/train/checkpoint.ts", "src/pretrain/corpus.ts", "src/coordinator/", "src/device/"],
-    ...["src/simulation/", "src/report/run-record.ts", "src/cli/"],
+    ...["src/security/", "src/simulation/", "src/report/run-record.ts", "src/cli/"],
   ],
 };
 

@@ -3,14 +3,16 @@ import { Aedes } from "aedes";
 import type { Client, Connection, ConnectPacket } from "aedes";
 import type { EventEmitter } from "node:events";
 import type { Duplex } from "node:stream";
+import { accessPolicy } from "./access.ts";
 import { parseConfig } from "./config.ts";
 import type { BrokerConfig, BrokerConfigInput } from "./config.ts";
 import { ConnectRate } from "./connect-rate.ts";
 import { GuardedStream } from "./guarded-stream.ts";
+import { Identities } from "./identities.ts";
 import { listenTcp, listenWebSocket } from "./listeners.ts";
-import type { Listener } from "./listeners.ts";
+import type { Door, Listener, Peer } from "./listeners.ts";
 import { openPolicy } from "./policy.ts";
-import type { ConnectVerdict, MessageRequest, Policy } from "./policy.ts";
+import type { MessageRequest, Policy, Refusal, Session } from "./policy.ts";
 import { applyQuotas } from "./quotas.ts";
 import type { Persistence } from "./quotas.ts";
 
@@ -36,7 +38,7 @@ export interface Broker {
   close(): Promise<void>;
 }
 
-const CONNACK_CODES: Record<Exclude<ConnectVerdict, "accepted">, number> = {
+const CONNACK_CODES: Record<Refusal, number> = {
   "identifier-rejected": 2,
   "bad-credentials": 4,
   "not-authorized": 5,
@@ -45,7 +47,7 @@ const CONNACK_CODES: Record<Exclude<ConnectVerdict, "accepted">, number> = {
 /** Rejects with BrokerConfigError for bad settings and with the system's error when a port is taken. */
 export async function startBroker(input: BrokerConfigInput = {}, policy?: Policy): Promise<Broker> {
   const config = parseConfig(input);
-  const core = new BrokerCore(config, policy ?? openPolicy(config.maxRetainedBytes));
+  const core = new BrokerCore(config, policy ?? policyOf(config));
   await core.start();
   const listeners: Listener[] = [];
   const close = async (): Promise<void> => {
@@ -53,18 +55,23 @@ export async function startBroker(input: BrokerConfigInput = {}, policy?: Policy
     await core.close();
     await Promise.all(listeners.map((listener) => listener.close()));
   };
-  const accept = (stream: Duplex, address: string): void => core.accept(stream, address);
   try {
-    const tcp = await listenTcp(config, accept);
+    const tcp = await listenTcp(config, core);
     listeners.push(tcp);
     if (config.wsPort === undefined) return publicFace(core, config, tcp.port, undefined, close);
-    const ws = await listenWebSocket({ ...config, wsPort: config.wsPort }, accept);
+    const ws = await listenWebSocket({ ...config, wsPort: config.wsPort }, core);
     listeners.push(ws);
     return publicFace(core, config, tcp.port, ws.port, close);
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+function policyOf({ access, maxRetainedBytes }: BrokerConfig): Policy {
+  if (access === undefined) return openPolicy(maxRetainedBytes);
+  const identities = new Identities(access.identities);
+  return accessPolicy({ identities, roles: access.roles, maxRetainedBytes });
 }
 
 function publicFace(
@@ -77,15 +84,18 @@ function publicFace(
   return { host, port, wsPort, stats: () => core.stats(), close };
 }
 
-class BrokerCore {
+class BrokerCore implements Door {
   readonly #config: BrokerConfig;
   readonly #policy: Policy;
   readonly #rate: ConnectRate;
   readonly #aedes: Aedes;
   readonly #streams = new Map<Connection, GuardedStream>();
-  readonly #connected = new Set<string>();
+  readonly #connected = new Map<string, Client>();
   readonly #requests = new WeakMap<Client, ConnectPacket>();
+  readonly #sessions = new WeakMap<Client, Session>();
+  readonly #peers = new WeakMap<Connection, Peer>();
   readonly #refused: Record<string, number> = {};
+  readonly #accessCheck: NodeJS.Timeout;
   #published = 0;
 
   constructor(config: BrokerConfig, policy: Policy) {
@@ -108,7 +118,8 @@ class BrokerCore {
       },
       authenticate: (client, username, password, done) => {
         const verdict = this.#connectVerdict(client, username, password);
-        if (verdict === "accepted") {
+        if (typeof verdict !== "string") {
+          this.#sessions.set(client, verdict);
           this.#streams.get(client.conn)?.authenticate();
           return done(null, true);
         }
@@ -118,7 +129,7 @@ class BrokerCore {
       },
       authorizePublish: (client, packet, done) => {
         if (client !== null) {
-          if (!this.#policy.publish(client.id, messageOf(packet))) {
+          if (this.#sessions.get(client)?.publish(messageOf(packet)) !== true) {
             this.#count("publish-refused");
             return done(new Error("publish refused"));
           }
@@ -135,13 +146,23 @@ class BrokerCore {
       },
       authorizeSubscribe: (client, subscription, done) => {
         const { topic, qos } = subscription;
-        if (this.#policy.subscribe(client.id, topic, qos)) return done(null, subscription);
+        const isAllowed = this.#sessions.get(client)?.subscribe(topic, qos) === true;
+        if (isAllowed) return done(null, subscription);
         this.#count("subscribe-refused");
         done(null, null);
       },
+      authorizeForward: (client, packet) => {
+        if (client.conn.writableLength <= config.maxUnsentBytes) return packet;
+        this.#count("slow-reader");
+        return null;
+      },
     });
-    this.#aedes.on("clientReady", ({ id }) => this.#connected.add(id));
-    this.#aedes.on("clientDisconnect", ({ id }) => this.#connected.delete(id));
+    this.#aedes.on("clientReady", (client) => this.#connected.set(client.id, client));
+    this.#aedes.on("clientDisconnect", (client) => {
+      // After a takeover the id belongs to the newer connection already.
+      if (this.#connected.get(client.id) === client) this.#connected.delete(client.id);
+    });
+    this.#accessCheck = setInterval(() => this.#cutOffRevoked(), config.accessCheckMs);
     this.#aedes.on("keepaliveTimeout", () => this.#count("keepalive-timeout"));
     (this.#aedes as EventEmitter).on("error", () => this.#count("internal-error"));
   }
@@ -156,23 +177,34 @@ class BrokerCore {
     );
   }
 
-  accept(stream: Duplex, address: string): void {
+  admits(address: string): boolean {
+    if (this.#rate.admits(address, performance.now())) return true;
+    this.#count("connect-rate");
+    return false;
+  }
+
+  onFull(): void {
+    this.#count("too-many-connections");
+  }
+
+  onHandshakeFailed(): void {
+    this.#count("tls-handshake-failed");
+  }
+
+  accept(stream: Duplex, peer: Peer): void {
     stream.on("error", () => stream.destroy());
     if (this.#streams.size >= this.#config.maxConnections) {
-      this.#count("too-many-connections");
-      stream.destroy();
-      return;
-    }
-    if (!this.#rate.admits(address, performance.now())) {
-      this.#count("connect-rate");
+      this.onFull();
       stream.destroy();
       return;
     }
     const guarded = new GuardedStream(stream, {
       ...this.#config,
       onRefused: (verdict) => this.#count(verdict),
+      onSlowed: () => this.#count("slowed-down"),
     });
     this.#streams.set(stream, guarded);
+    this.#peers.set(stream, peer);
     stream.once("close", () => this.#streams.delete(stream));
     this.#aedes.handle(stream);
   }
@@ -188,6 +220,7 @@ class BrokerCore {
   }
 
   async close(): Promise<void> {
+    clearInterval(this.#accessCheck);
     await new Promise<void>((resolve) => this.#aedes.close(resolve));
     for (const stream of this.#streams.keys()) stream.destroy();
   }
@@ -196,7 +229,7 @@ class BrokerCore {
     client: Client,
     username: string | undefined,
     password: Uint8Array | undefined,
-  ): ConnectVerdict {
+  ): Refusal | Session {
     const packet = this.#requests.get(client);
     if (packet === undefined) return "not-authorized";
     const { clientId, clean = true, will } = packet;
@@ -206,7 +239,17 @@ class BrokerCore {
       username,
       password,
       will: will === undefined ? undefined : messageOf(will),
+      certificate: this.#peers.get(client.conn)?.certificate,
     });
+  }
+
+  /** Its will is published first, under the rights that it had. */
+  #cutOffRevoked(): void {
+    for (const client of this.#connected.values()) {
+      if (this.#sessions.get(client)?.isCurrent() !== false) continue;
+      this.#count("revoked");
+      client.close();
+    }
   }
 
   #count(reason: string): void {

@@ -21,6 +21,7 @@ export class FramingGuard {
   /** Bytes of the current header seen so far; the type byte is one of them. */
   #headerBytes = 0;
   #length = 0;
+  #numPackets = 0;
 
   constructor(limits: FramingLimits) {
     this.#limits = limits;
@@ -29,6 +30,11 @@ export class FramingGuard {
   /** From now on the limit of connected clients applies. */
   authenticate(): void {
     this.#authenticated = true;
+  }
+
+  /** Packets whose header is complete, since the start. */
+  get numPackets(): number {
+    return this.#numPackets;
   }
 
   /** Follows the next bytes of the stream; anything but "ok" means that the connection must end. */
@@ -66,6 +72,7 @@ export class FramingGuard {
     if (packetBytes > (this.#authenticated ? maxPacketBytes : maxConnectBytes)) {
       return "packet-too-large";
     }
+    this.#numPackets += 1;
     this.#headerBytes = 0;
     this.#restBytes = this.#length;
     return "ok";

@@ -5,11 +5,11 @@ import { startBroker } from "./broker.ts";
 import type { BrokerConfigInput } from "./config.ts";
 import { BrokerConfigError, readConfigFile } from "./config.ts";
 
-const USAGE = `usage: fedspine-broker [--host ADDRESS] [--port N] [--ws-port N] [--config FILE]
+const USAGE = `usage: fedspine-broker [--host ADDRESS] [--port N] [--ws-port N] [--config FILE] [--insecure]
 
 An MQTT 3.1.1 broker for one fleet. Listens on 127.0.0.1:1883 unless told otherwise; port 0 picks a free one.
 Prints {"listening":{"host","port","wsPort"}} as one line when ready.
-There is no authentication: listen beyond loopback only in a network that you trust.
+Listens beyond loopback only with TLS and access rights (in the configuration file), or with --insecure.
 `;
 
 /** Exit codes as in the rest of fedspine: 64 wrong usage, 69 cannot listen. */
@@ -23,6 +23,7 @@ function settings(): BrokerConfigInput | undefined {
       port: { type: "string" },
       "ws-port": { type: "string" },
       config: { type: "string" },
+      insecure: { type: "boolean" },
       help: { type: "boolean" },
     },
   });
@@ -32,6 +33,7 @@ function settings(): BrokerConfigInput | undefined {
     ...(values.host === undefined ? {} : { host: values.host }),
     ...(values.port === undefined ? {} : { port: Number(values.port) }),
     ...(values["ws-port"] === undefined ? {} : { wsPort: Number(values["ws-port"]) }),
+    ...(values.insecure === undefined ? {} : { insecure: values.insecure }),
   };
 }
 

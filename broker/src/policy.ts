@@ -1,4 +1,11 @@
-/** What a client may do. One object decides, so that identities and rights can take its place. */
+/** What a client may do. One object decides who comes in, and what it hands out decides for each of them. */
+
+/** The certificate that a client has proved to own, signed by an authority that the broker trusts. */
+export interface PeerCertificate {
+  readonly commonName: string;
+  /** SHA-256 of the certificate as upper-case hex pairs with colons, as OpenSSL prints it. */
+  readonly fingerprint: string;
+}
 
 export interface ConnectRequest {
   readonly clientId: string;
@@ -6,6 +13,7 @@ export interface ConnectRequest {
   readonly username: string | undefined;
   readonly password: Uint8Array | undefined;
   readonly will: MessageRequest | undefined;
+  readonly certificate: PeerCertificate | undefined;
 }
 
 export interface MessageRequest {
@@ -16,13 +24,18 @@ export interface MessageRequest {
 }
 
 /** CONNACK codes of MQTT 3.1.1, table 3.1. */
-export type ConnectVerdict =
-  "accepted" | "identifier-rejected" | "bad-credentials" | "not-authorized";
+export type Refusal = "identifier-rejected" | "bad-credentials" | "not-authorized";
+
+/** What one connected client may do. */
+export interface Session {
+  publish(message: MessageRequest): boolean;
+  subscribe(filter: string, qos: number): boolean;
+  /** False once the rights that it was given no longer hold: then the connection is ended. */
+  isCurrent(): boolean;
+}
 
 export interface Policy {
-  connect(request: ConnectRequest): ConnectVerdict;
-  publish(clientId: string, message: MessageRequest): boolean;
-  subscribe(clientId: string, filter: string, qos: number): boolean;
+  connect(request: ConnectRequest): Refusal | Session;
 }
 
 /**
@@ -30,14 +43,16 @@ export interface Policy {
  * handshakes hold memory, and ids make messages idempotent anyway), no `$` topics, bounded retained payloads.
  */
 export function openPolicy(maxRetainedBytes: number): Policy {
-  const allows = ({ topic, payloadBytes, qos, retain }: MessageRequest): boolean =>
-    qos < 2 && !topic.startsWith("$") && (!retain || payloadBytes <= maxRetainedBytes);
+  const session: Session = {
+    publish: ({ topic, payloadBytes, qos, retain }) =>
+      qos < 2 && !topic.startsWith("$") && (!retain || payloadBytes <= maxRetainedBytes),
+    subscribe: (filter, qos) => qos < 2 && !filter.startsWith("$"),
+    isCurrent: () => true,
+  };
   return {
     connect({ clientId, will }) {
       if (clientId === "") return "identifier-rejected";
-      return will === undefined || allows(will) ? "accepted" : "not-authorized";
+      return will === undefined || session.publish(will) ? session : "not-authorized";
     },
-    publish: (_, message) => allows(message),
-    subscribe: (_, filter, qos) => qos < 2 && !filter.startsWith("$"),
   };
 }

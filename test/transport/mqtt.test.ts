@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { createServer as createTlsServer } from "node:tls";
 import { startBroker } from "../../broker/src/broker.ts";
+import { openPolicy } from "../../broker/src/policy.ts";
 import { ConfigError, TransportError } from "../../src/base/errors.ts";
 import type { FedspineError } from "../../src/base/errors.ts";
 import { systemClock } from "../../src/base/clock.ts";
@@ -102,12 +103,10 @@ test("a refused client is told at once and the error holds no password", async (
   const broker = await startBroker(
     { port: 0 },
     {
-      connect: ({ username, password }) =>
+      connect: ({ username, password, ...request }) =>
         username === "gate" && Buffer.from(password ?? []).toString() === "right"
-          ? "accepted"
+          ? openPolicy(1000).connect({ ...request, username, password })
           : "bad-credentials",
-      publish: () => true,
-      subscribe: () => true,
     },
   );
   const options = mqttOptions(`mqtt://127.0.0.1:${broker.port}`);
@@ -129,9 +128,11 @@ test("a subscription that the broker refuses rejects and leaves the connection u
   const broker = await startBroker(
     { port: 0 },
     {
-      connect: () => "accepted",
-      publish: () => true,
-      subscribe: (_, filter) => !filter.startsWith("secret/"),
+      connect: () => ({
+        publish: () => true,
+        subscribe: (filter) => !filter.startsWith("secret/"),
+        isCurrent: () => true,
+      }),
     },
   );
   const factory = mqttTransportFactory(mqttOptions(`mqtt://127.0.0.1:${broker.port}`));
