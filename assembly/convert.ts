@@ -36,9 +36,10 @@ function storeHalves(p: usize, x: v128, count: i32): void {
   if (count > 2) store<u16>(p, <u16>i32x4.extract_lane(x, 2), 4);
 }
 
+/** Four binary16 numbers in the low halves of lanes as f32, exact. */
 // @ts-ignore: decorator
 @inline
-function widenHalf(h: v128): v128 {
+export function widenHalf(h: v128): v128 {
   const magnitude = v128.and(h, i32x4.splat(0x7fff));
   const normal = i32x4.add(i32x4.shl(magnitude, 13), i32x4.splat(HALF_BIAS));
   // By way of integers, because vectors of 32-bit Arm take denormal floats for 0.
@@ -49,9 +50,10 @@ function widenHalf(h: v128): v128 {
   return v128.or(value, i32x4.shl(v128.and(h, i32x4.splat(0x8000)), 16));
 }
 
+/** Four f32 numbers as binary16 in the low halves of lanes. */
 // @ts-ignore: decorator
 @inline
-function narrowToHalf(x: v128): v128 {
+export function narrowToHalf(x: v128): v128 {
   const magnitude = v128.and(x, i32x4.splat(0x7fffffff));
   // Normal: rebias, then round to even by adding just under half a unit, or half for odd ones.
   const odd = v128.and(i32x4.shr_u(magnitude, 13), i32x4.splat(1));

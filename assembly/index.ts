@@ -1,18 +1,27 @@
 // The kernel module: one line per topic, and where the memory free for callers begins.
 export * from "./activation";
 export * from "./attention";
-export * from "./convert";
+export { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from "./convert";
 export * from "./cross-entropy";
 export * from "./dropout";
 export * from "./elementwise";
 export * from "./embedding";
+export { dotOffset as int8DotOffset } from "./int8-dot";
+export * from "./int8-product";
 export * from "./matmul";
 export * from "./norm";
 export * from "./optimizer";
 export * from "./pool";
+export {
+  dequantiseRowsInt4,
+  dequantiseRowsInt8,
+  quantiseRowsInt4,
+  quantiseRowsInt8,
+} from "./quantise";
 export * from "./reduce";
 export * from "./rope";
 export { softmaxBackwardF32, softmaxF32 } from "./softmax";
+export * from "./stored-product";
 export * from "./unit-scores";
 
 /** First byte above the module's static data: where the caller's arena may start. */

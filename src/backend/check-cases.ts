@@ -5,7 +5,12 @@ import type { Kernels } from "./kernels.ts";
 /** Kernels that compute; the others only answer questions about sizes. */
 export type CheckedKernel = Exclude<
   keyof Kernels,
-  "heapBase" | "matmulScratchBytes" | "attentionScratchBytes"
+  | "heapBase"
+  | "matmulScratchBytes"
+  | "attentionScratchBytes"
+  | "int8DotOffset"
+  | "int8ScratchBytes"
+  | "widenedScratchBytes"
 >;
 
 /** A buffer argument: what it holds before the call, and whether the call's result is compared. */
@@ -37,10 +42,28 @@ const halves = (length: number): CheckBuffer => ({
   length,
   fill: (rng) => rng.int(0x7800) + 0x8000 * rng.int(2),
 });
+/** Half-precision numbers of magnitudes below 2. */
+const smallHalves = (length: number): CheckBuffer => ({
+  type: "u16",
+  length,
+  fill: (rng) => rng.int(0x4000) + 0x8000 * rng.int(2),
+});
 const special = (length: number): CheckBuffer => ({
   type: "f32",
   length,
   fill: (rng) => rng.pick([NaN, Infinity, -Infinity, 0, -1, 3e38]),
+});
+/** Two values of an int8 weight or four of an int4 weight in each. */
+const packed = (length: number): CheckBuffer => ({
+  type: "u16",
+  length,
+  fill: (rng) => rng.int(0x10000),
+});
+/** Scales around 0.1 of int4 groups. */
+const groupScales = (length: number): CheckBuffer => ({
+  type: "u16",
+  length,
+  fill: (rng) => 0x2c00 + rng.int(0x400),
 });
 const scratch = (length: number): CheckBuffer => ({ type: "scratch", length, fill: () => 0 });
 
@@ -72,6 +95,12 @@ function product(n: number, kernels: Kernels) {
   const [N, K] = [n + 2, 2 * n];
   const room = scratch(kernels.matmulScratchBytes(n, N, K));
   return { N, K, head: [f32(n * N), f32(n * K), f32(N * K), room, n, N, K] as const };
+}
+
+/** The same with a weight that is no f32: `values` and their scales in place of b. */
+function storedProduct(n: number, values: CheckBuffer, scales: CheckBuffer, scratchBytes: number) {
+  const [N, K] = [n + 2, 2 * n];
+  return [f32(n * N), f32(n * K), values, scales, scratch(scratchBytes), n, N, K, K, N] as const;
 }
 
 /** The arguments of one call per kernel for size `n`; a kernel without a case does not compile. */
@@ -174,5 +203,43 @@ export const checkCases: Cases = {
   matmulTnF32: (n, kernels) => {
     const { N, head } = product(n, kernels);
     return [...head, n, N, N, 0.5, 1];
+  },
+  matmulNtInt8: (n, kernels) => {
+    const room = kernels.int8ScratchBytes(n, 2 * n);
+    return [...storedProduct(n, packed(n * (n + 2)), unit(n + 2), room), 0.5, 1];
+  },
+  matmulNnInt8: (n, kernels) => {
+    const room = kernels.int8ScratchBytes(n, 2 * n);
+    return [...storedProduct(n, packed(n * (n + 2)), unit(2 * n), room), 0.5, 0];
+  },
+  matmulNtInt4: (n, kernels) => {
+    const groups = (n + 2) * Math.ceil((2 * n) / 32);
+    const room = kernels.widenedScratchBytes(n, n + 2, 2 * n);
+    return [...storedProduct(n, packed(8 * groups), groupScales(groups), room), 0.5, 1];
+  },
+  matmulNnInt4: (n, kernels) => {
+    const groups = 2 * n * Math.ceil((n + 2) / 32);
+    const room = kernels.widenedScratchBytes(n, n + 2, 2 * n);
+    return [...storedProduct(n, packed(8 * groups), groupScales(groups), room), 0.5, 0];
+  },
+  matmulNtF16: (n, kernels) => {
+    const room = scratch(kernels.widenedScratchBytes(n, n + 2, 2 * n));
+    const weight = smallHalves(2 * n * (n + 2));
+    return [f32(n * (n + 2)), f32(2 * n * n), weight, room, n, n + 2, 2 * n, 2 * n, n + 2, 0.5, 1];
+  },
+  matmulNnF16: (n, kernels) => {
+    const room = scratch(kernels.widenedScratchBytes(n, n + 2, 2 * n));
+    const weight = smallHalves(2 * n * (n + 2));
+    return [f32(n * (n + 2)), f32(2 * n * n), weight, room, n, n + 2, 2 * n, 2 * n, n + 2, 0.5, 0];
+  },
+  quantiseRowsInt8: (n) => [packed(3 * n), f32(6), f32(6 * n), 6, n],
+  dequantiseRowsInt8: (n) => [f32(6 * n), packed(3 * n), f32(6), 6, n],
+  quantiseRowsInt4: (n) => {
+    const groups = 6 * Math.ceil(n / 32);
+    return [packed(8 * groups), groupScales(groups), f32(6 * n), 6, n];
+  },
+  dequantiseRowsInt4: (n) => {
+    const groups = 6 * Math.ceil(n / 32);
+    return [f32(6 * n), packed(8 * groups), groupScales(groups), 6, n];
   },
 };

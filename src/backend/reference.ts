@@ -11,9 +11,11 @@ import { createMatmulTwins } from "./reference/matmul.ts";
 import { createNormTwins } from "./reference/norm.ts";
 import { createOptimizerTwins } from "./reference/optimizer.ts";
 import { createPoolTwins } from "./reference/pool.ts";
+import { createQuantiseTwins } from "./reference/quantise.ts";
 import { createReduceTwins } from "./reference/reduce.ts";
 import { createRopeTwins } from "./reference/rope.ts";
 import { createSoftmaxTwins } from "./reference/softmax.ts";
+import { createStoredProductTwins } from "./reference/stored-product.ts";
 import { createUnitScoreTwins } from "./reference/unit-scores.ts";
 
 /** Twins of all kernels over `memory`; slow, no SIMD, sums in f64. A missing twin does not compile. */
@@ -31,9 +33,11 @@ export function createReferenceKernels(memory: WebAssembly.Memory): Kernels {
     ...createNormTwins(memory),
     ...createOptimizerTwins(memory),
     ...createPoolTwins(memory),
+    ...createQuantiseTwins(memory),
     ...createReduceTwins(memory),
     ...createRopeTwins(memory),
     ...createSoftmaxTwins(memory),
+    ...createStoredProductTwins(memory),
     ...createUnitScoreTwins(memory),
   };
 }

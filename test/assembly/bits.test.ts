@@ -100,6 +100,16 @@ const expected: Record<CheckedKernel, string> = {
   matmulNnF32: "d68af578408a",
   matmulNtF32: "ac5c45a5a2fb",
   matmulTnF32: "9d67939a0b86",
+  matmulNtInt8: "c4af8e93f7b3",
+  matmulNnInt8: "caa3d924f3ec",
+  matmulNtInt4: "eb3d1d4b1de9",
+  matmulNnInt4: "38859d89a682",
+  matmulNtF16: "e061ee1504bc",
+  matmulNnF16: "fcfc05b422e9",
+  quantiseRowsInt8: "24eb68bdfb4d",
+  dequantiseRowsInt8: "bad792cac0c7",
+  quantiseRowsInt4: "71873ca8e869",
+  dequantiseRowsInt4: "eecfcb3ebb4c",
 };
 
 test("every strict kernel gives the same bits on every machine", () => {

@@ -45,6 +45,12 @@ function roundToEven(x: number): number {
   return below % 2 === 0 ? below : below + 1;
 }
 
+/** The value of a binary16 number. */
+export const decodeHalf = (bits: number): number => decode(bits, binary16);
+
+/** The binary16 number nearest to a value, ties to even. */
+export const encodeHalf = (x: number): number => encode(x, binary16);
+
 /** Twins of assembly/convert.ts over `memory`, with the same arguments. */
 export function createConvertTwins(memory: WebAssembly.Memory): KernelSubset<ConvertName> {
   const halves = (pointer: number, n: number): Uint16Array =>
