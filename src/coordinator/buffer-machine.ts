@@ -44,12 +44,14 @@ export function createBufferMachine(
         if (state.round > 0) return next(state);
         return [{ ...state, phase: "measuring" }, [{ kind: "evaluate", round: 0 }]];
       case "present": {
-        const here = { ...state, present: new Set([...state.present, input.device]) };
-        if (here.phase === "waiting") return gather(here, input.device);
+        const { device } = input;
+        const present = new Set([...state.present, device]);
+        const [here, broken] = restartFetch({ ...state, present }, device);
+        if (here.phase === "waiting") return prepend(broken, gather(here, device));
         const [asked, effects] = here.phase === "training" ? ask(here) : [here, []];
-        const isAsked = effects.some((each) => each.kind === "command");
-        const command: RoundEffect = { kind: "command", device: input.device };
-        return [asked, isAsked ? effects : [...effects, command]];
+        const isAsked = effects.some((each) => each.kind === "command" && each.device === device);
+        const command: RoundEffect = { kind: "command", device };
+        return [asked, [...broken, ...effects, ...(isAsked ? [] : [command])]];
       }
       case "left":
         return [without(state, input.device), []];
@@ -206,6 +208,12 @@ export function createBufferMachine(
     const reason = `round ${state.round}: ${state.present.size} of ${minDevices} devices after ${joinTimeoutMs} ms`;
     return finish(state, false, reason);
   }
+}
+
+/** Who says hello has lost its connection or its process, and would be asked for ranges for a while before it notices. */
+function restartFetch(state: RoundState, device: string): Step {
+  if (state.tasks.get(device)?.status !== "fetching") return [state, []];
+  return [withTask(state, device, { status: "asked" }), [{ kind: "abandon", device }]];
 }
 
 function withAsked(state: RoundState, devices: readonly string[]): RoundState {

@@ -1,4 +1,5 @@
 /** One round machine under test, and the inputs that tests feed it. */
+import { type BufferSettings, createBufferMachine } from "../../src/coordinator/buffer-machine.ts";
 import { createRoundMachine, newRun } from "../../src/coordinator/round-machine.ts";
 import type {
   RoundEffect,
@@ -25,8 +26,12 @@ export class Run {
   effects: RoundEffect[] = [];
   readonly #step: ReturnType<typeof createRoundMachine>;
 
-  constructor(settings: Partial<RoundSettings> = {}, state: RoundState = newRun) {
-    this.#step = createRoundMachine({ ...SETTINGS, ...settings });
+  constructor(
+    settings: Partial<RoundSettings> = {},
+    state: RoundState = newRun,
+    step = createRoundMachine({ ...SETTINGS, ...settings }),
+  ) {
+    this.#step = step;
     this.state = state;
   }
 
@@ -73,5 +78,19 @@ export const deadline = (round = 1, attempt = 1): RoundInput => ({
 /** A run whose first round has started with these devices. */
 export function training(devices: string[], settings: Partial<RoundSettings> = {}): Run {
   const run = new Run({ minDevices: devices.length, ...settings });
+  return run.feed({ kind: "start" }, ...devices.map(present), { kind: "evaluated", round: 0 });
+}
+
+/** A run with overlapping rounds, two updates a version, whose first version these devices are asked for. */
+export function buffering(devices: string[], settings: Partial<BufferSettings> = {}): Run {
+  const { length: minDevices } = devices;
+  const step = createBufferMachine({
+    ...SETTINGS,
+    minDevices,
+    size: 2,
+    maxStaleness: 1,
+    ...settings,
+  });
+  const run = new Run({}, { ...newRun, started: new Map() }, step);
   return run.feed({ kind: "start" }, ...devices.map(present), { kind: "evaluated", round: 0 });
 }
