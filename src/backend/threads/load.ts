@@ -2,6 +2,7 @@
 import { availableParallelism } from "node:os";
 import { KernelError } from "../../base/errors.ts";
 import type { Kernels } from "../kernels.ts";
+import { createBoardMemory } from "./board.ts";
 import { Team } from "./team.ts";
 import { createThreadedKernels } from "./threaded-kernels.ts";
 
@@ -40,13 +41,14 @@ export function loadThreaded(
   memory: WebAssembly.Memory = createSharedMemory(),
   leastShareNs?: number,
 ): ThreadedSet {
+  const board = createBoardMemory();
   if (!(memory.buffer instanceof SharedArrayBuffer)) {
     throw new KernelError("threads", { expected: "a shared memory", got: "one that is not" });
   }
   const { exports } = new WebAssembly.Instance(module, { env: { memory } });
   const names = Object.keys(exports).filter((name) => typeof exports[name] === "function");
   const own = Object.fromEntries(names.map((name) => [name, exports[name]]));
-  const team = new Team(threads - 1, { module, memory, names });
+  const team = new Team(threads - 1, { module, memory, names, board });
   const kernels = createThreadedKernels(own as unknown as Kernels, team, names, leastShareNs);
   return { kernels, memory, dispose: () => team.end() };
 }

@@ -1,7 +1,7 @@
 /** The threads of one engine: started together, helping with one call at a time, ended with the engine. */
 import { Worker } from "node:worker_threads";
 import { KernelError } from "../../base/errors.ts";
-import { Board, createBoardMemory, type SharedCall } from "./board.ts";
+import { Board, type SharedCall } from "./board.ts";
 
 /** What a thread is started with. */
 export interface TeamSetup {
@@ -10,16 +10,17 @@ export interface TeamSetup {
   readonly memory: WebAssembly.Memory;
   /** The kernels in the order in which calls count them. */
   readonly names: readonly string[];
+  /** From createBoardMemory. */
+  readonly board: SharedArrayBuffer;
 }
 
 export interface ThreadSetup extends TeamSetup {
-  readonly board: SharedArrayBuffer;
   /** From 1; the engine itself is thread 0. */
   readonly index: number;
 }
 
 /** A board that is short of memory takes seconds to start a thread. */
-const startPatienceMs = 20_000;
+const startPatienceMs = 10_000;
 /** The engine has then done shares of the same call in far less time. */
 const sharePatienceMs = 60_000;
 
@@ -33,10 +34,9 @@ export class Team {
   /** Starts so many threads and waits until they stand by. Throws KernelError when one does not. */
   constructor(numThreads: number, setup: TeamSetup) {
     this.#names = setup.names;
-    const board = createBoardMemory();
-    this.#board = new Board(board);
+    this.#board = new Board(setup.board);
     for (let index = 1; index <= numThreads; index++) {
-      this.#workers.push(this.#start({ ...setup, board, index }));
+      this.#workers.push(this.#start({ ...setup, index }));
     }
     const areThere = this.#board.awaitStart(numThreads, startPatienceMs);
     const { failure } = this.#board;
@@ -98,6 +98,8 @@ function startWorker(setup: ThreadSetup): Worker {
   try {
     return new Worker(new URL("./worker.js", import.meta.url), {
       workerData: setup,
+      // Options of the main script, such as one for code on the command line, are none of its business.
+      execArgv: [],
       // It runs kernels and allocates next to nothing.
       resourceLimits: { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 16, stackSizeMb: 1 },
     });
