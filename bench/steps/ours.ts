@@ -2,10 +2,13 @@
 import { loadKernels, type KernelVariant } from "../../src/backend/wasm.ts";
 import { KernelError } from "../../src/base/errors.ts";
 import { Rng } from "../../src/base/rng.ts";
+import { uniformStructure } from "../../src/cost/approximate.ts";
 import { Tape } from "../../src/autograd/tape.ts";
 import { bert } from "../../src/models/bert.ts";
 import { describeModel } from "../../src/models/description.ts";
 import { Model } from "../../src/models/model.ts";
+import { modelShape } from "../../src/models/shape.ts";
+import { cut, keptOfParameters } from "../../src/models/units.ts";
 import { ParameterStore } from "../../src/nn/parameters.ts";
 import { Engine } from "../../src/tensor/engine.ts";
 import { AdaptedModel } from "../../src/train/adapted-model.ts";
@@ -59,15 +62,18 @@ export function ourModel(shape: StepShape, options: OursOptions): OurModel {
     num_hidden_layers: shape.layers,
     num_attention_heads: shape.heads,
     intermediate_size: shape.inner,
-    max_position_embeddings: 128,
+    max_position_embeddings: Math.max(128, shape.tokens),
     type_vocab_size: 0,
     classifier_pooling: "mean",
   };
-  const store = new ParameterStore(engine, { rng: Rng.fromSeed(1) });
-  const model = new Model(
-    store,
-    describeModel({ family: bert, task: "classify", config, labels: ["a", "b"] }),
-  );
+  const description = describeModel({ family: bert, task: "classify", config, labels: ["a", "b"] });
+  const structure = uniformStructure(modelShape(description), shape.sparsity ?? 0);
+  const kept = keptOfParameters(modelShape(description), structure);
+  const store = new ParameterStore(engine, {
+    rng: Rng.fromSeed(1),
+    cut: (name, whole) => cut(whole, kept.get(name)),
+  });
+  const model = new Model(store, description, structure);
   const adapted = AdaptedModel.attach(model, {
     lora: { rank: shape.rank, alpha: 2 * shape.rank, targets: ["query", "value"], dropout: 0 },
     trainHead: true,

@@ -10,6 +10,8 @@ export interface StepShape {
   readonly rank: number;
   readonly batch: number;
   readonly tokens: number;
+  /** Body sparsity, 0 where it is missing. */
+  readonly sparsity?: number;
 }
 
 const common = { vocab: 30522, rank: 8, batch: 16, tokens: 64 };
