@@ -29,6 +29,6 @@ function rehearse(tape: Tape, x: Tensor, layer: Layer): Tensor {
     const again = rngState && Rng.fromState(rngState);
     return layer(new Tape(engine, { rng: again, continues: tape }), x);
   };
-  tape.recordRerun(out, [x, ...leaves], rerun, { x });
+  if (tape.tracks(x) || leaves.size > 0) tape.recordRerun(out, rerun, { x });
   return out;
 }

@@ -69,17 +69,23 @@ export class Tape {
     backward: Backward,
     saved: object | null = null,
   ): void {
-    this.#push({ output, inputs, saved, backward, rerun: null });
+    if (!this.recording) {
+      for (const input of inputs) if (input?.requiresGrad === true) this.#leaves?.add(input);
+      return;
+    }
+    let isTracked = false;
+    for (const input of inputs) {
+      if (input === null || !this.tracks(input)) continue;
+      isTracked = true;
+      // Someone outside wants the gradient of a tensor of this step, and will look at its values.
+      if (input.requiresGrad) this.#hold(input);
+    }
+    if (isTracked) this.#push({ output, inputs, saved, backward, rerun: null });
   }
 
   /** Records a computation of `output` that `rerun` does once more, on this tape, when the gradient has arrived. */
-  recordRerun(
-    output: Tensor,
-    inputs: readonly (Tensor | null)[],
-    rerun: () => Tensor,
-    saved: object,
-  ): void {
-    this.#push({ output, inputs, saved, backward: null, rerun });
+  recordRerun(output: Tensor, rerun: () => Tensor, saved: object): void {
+    this.#push({ output, inputs: [], saved, backward: null, rerun });
   }
 
   /** Runs a part of the forward pass; of the step tensors made inside stay the result and what backward needs. */
@@ -115,18 +121,6 @@ export class Tape {
   }
 
   #push(node: Node): void {
-    if (!this.recording) {
-      for (const input of node.inputs) if (input?.requiresGrad === true) this.#leaves?.add(input);
-      return;
-    }
-    let isTracked = false;
-    for (const input of node.inputs) {
-      if (input === null || !this.tracks(input)) continue;
-      isTracked = true;
-      // Someone outside wants the gradient of a tensor of this step, and will look at its values.
-      if (input.requiresGrad) this.#hold(input);
-    }
-    if (!isTracked) return;
     this.#nodes.push(node);
     this.#tracked.add(node.output);
     this.#forSaved(node.saved, (tensor) => this.#hold(tensor));

@@ -68,6 +68,8 @@ export interface CostQuery {
   readonly numTokens: number;
   readonly trainHead: boolean;
   readonly dropout: number;
+  /** Whether blocks run again in the backward pass instead of keeping what they computed; by default not. */
+  readonly recompute?: boolean;
   /** Whether the device scores its units and sends the scores with its updates. */
   readonly scoresUnits: boolean;
   /** Whether the fleet's mean scores come with the adapter. */

@@ -11,13 +11,18 @@ export interface StepFlops {
 /**
  * A training step of frozen weights with LoRA pairs. Counted: linear layers and head 2MNK forward and 2MNK for the
  * gradient of their inputs down to the lowest trained layer, pairs and trained heads with their weights' gradients,
- * attention scores 4BHT²D forward and 8BHT²D backward. Not counted: norms, activations, softmax, embeddings, the optimiser.
+ * attention scores 4BHT²D forward and 8BHT²D backward; with recomputation the forward work of
+ * the blocks once more. Not counted: norms, activations, softmax, embeddings, the optimiser.
  */
 export function stepFlops(shape: ModelShape, setup: StepSetup): StepFlops {
   let [forward, backward] = [0, 0];
-  for (const operation of trainingStep(shape, setup)) {
-    forward += operation.forward.flops;
-    backward += operation.backward?.flops ?? 0;
+  for (const part of trainingStep(shape, setup)) {
+    if (part.kind === "tensor") continue;
+    for (const operation of part.kind === "layer" ? part.operations : [part.operation]) {
+      forward += operation.forward.flops;
+      backward += operation.backward?.flops ?? 0;
+      if (part.kind === "layer" && part.runsAgain) backward += operation.forward.flops;
+    }
   }
   return { forward, backward };
 }

@@ -2,6 +2,7 @@
 import type { ModelShape } from "../base/model-shape.ts";
 import type { Structure } from "../base/structure.ts";
 import { adaptedLinears, keptSize } from "./parameters.ts";
+import { stepPeakBytes, tensorBytes } from "./replay.ts";
 import { trainingStep, type StepSetup } from "./step.ts";
 import { traitsOf } from "./traits.ts";
 
@@ -20,7 +21,7 @@ export interface TrainingMemory {
 export function trainingMemory(shape: ModelShape, setup: StepSetup): TrainingMemory {
   const weights = weightBytes(shape, setup.structure);
   const state = stateBytes(shape, setup);
-  const step = stepBytes(shape, setup);
+  const step = stepPeakBytes(trainingStep(shape, setup));
   return { weights, state, step, peak: weights + state + step };
 }
 
@@ -44,24 +45,4 @@ function stateBytes(shape: ModelShape, { structure, targets, rank, trainHead }: 
     bytes += 4 * (tensorBytes(rank * inputs) + tensorBytes(outputs * rank));
   }
   return bytes + (trainHead ? 3 * tensorBytes(shape.trainedHeadParameters) : 0);
-}
-
-function stepBytes(shape: ModelShape, setup: StepSetup): number {
-  const operations = trainingStep(shape, setup);
-  const passes = [
-    ...operations.map(({ forward }) => forward),
-    ...operations.toReversed().map(({ backward }) => backward),
-  ];
-  let [held, peak] = [0, 0];
-  for (const pass of passes) {
-    if (pass === null) continue;
-    for (const elements of pass.tensors) held += tensorBytes(elements);
-    peak = Math.max(peak, held + pass.scratchBytes);
-  }
-  return peak;
-}
-
-/** float32, rounded up to the arena's cache lines. */
-function tensorBytes(elements: number): number {
-  return Math.ceil((4 * elements) / 64) * 64;
 }

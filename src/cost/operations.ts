@@ -1,24 +1,60 @@
-/** What each operation of a training step computes and allocates: the mirror of src/autograd/ops. */
+/** What each operation of a training step computes and how long its tensors live: the mirror of src/autograd/ops. */
 import { attentionScratchBytes, matmulScratchBytes } from "./scratch.ts";
+
+/** A tensor of the step, known by identity. */
+export interface Value {
+  /** Of 4 bytes each. */
+  readonly elements: number;
+  /** Whether a gradient reaches it: something below it is trained. */
+  readonly isTracked: boolean;
+  /** Whether someone looks at it and at its gradient after the backward pass. */
+  readonly isWatched: boolean;
+}
+
+export interface Operation {
+  readonly out: Value;
+  /** The tensors of the step that it reads and may pass a gradient to. */
+  readonly inputs: readonly Value[];
+  /** What the backward pass reads: inputs, the result, and tensors that forward makes for this. */
+  readonly saved: readonly Value[];
+  readonly forward: Work;
+  /** null where no gradient passes. */
+  readonly backward: BackwardWork | null;
+}
 
 /** One direction of one operation. */
 export interface Work {
   /** Multiplications and additions of matrix products; everything else costs none. */
   readonly flops: number;
-  /** Elements, 4 bytes each, of the tensors that stay until the step ends. */
-  readonly tensors: readonly number[];
-  /** Given back as soon as the operation is done. */
+  /** Elements of the tensors that are gone when it is done. */
+  readonly passing: readonly number[];
+  /** Largest scratch of one kernel. */
   readonly scratchBytes: number;
 }
 
-export interface Operation {
-  readonly forward: Work;
-  /** null where no gradient passes. */
-  readonly backward: Work | null;
+export interface BackwardWork extends Work {
+  /** Elements of the gradient that it makes for each input, 0 for none; null when the result's own gradient is passed on. */
+  readonly makes: readonly number[] | null;
+  /** Elements of the gradients of trained weights. */
+  readonly leaves: readonly number[];
+}
+
+/** A tensor that no gradient reaches. */
+export function constant(elements: number): Value {
+  return { elements, isTracked: false, isWatched: false };
+}
+
+function result(elements: number, isTracked: boolean, isWatched = false): Value {
+  return { elements, isTracked: isTracked || isWatched, isWatched };
+}
+
+function work(flops: number, passing: readonly number[] = [], scratchBytes = 0): Work {
+  return { flops, passing, scratchBytes };
 }
 
 /** x [M, K] -> [M, N]. */
 export interface LinearCall {
+  readonly x: Value;
   readonly M: number;
   readonly N: number;
   readonly K: number;
@@ -26,8 +62,6 @@ export interface LinearCall {
   readonly R: number;
   /** Whether LoRA's path drops inputs. */
   readonly drops: boolean;
-  /** Whether a gradient with respect to x is wanted: something below is trained. */
-  readonly wantsInput: boolean;
   /** Whether weight and bias are trained. */
   readonly trainsWeight: boolean;
 }
@@ -37,37 +71,32 @@ export interface LinearCall {
  * trained weight; the pair takes 2MR(N + K) forward, and backward 4MNR + 2MRK, and 2MRK more for x.
  */
 export function linear(call: LinearCall): Operation {
-  const { M, N, K, R, drops, wantsInput, trainsWeight } = call;
+  const { x, M, N, K, R, drops, trainsWeight } = call;
   const hasPair = R > 0;
   const product = 2 * M * N * K;
-  const forward = work(
-    product + 2 * M * R * (N + K),
-    [M * N, ...(hasPair ? [M * R] : []), ...(hasPair && drops ? [M * K] : [])],
-    largestScratch(
-      hasPair
-        ? [
-            [M, N, K],
-            [M, R, K],
-            [M, N, R],
-          ]
-        : [[M, N, K]],
-    ),
-  );
-  if (!hasPair && !wantsInput && !trainsWeight) return { forward, backward: null };
+  const wantsInput = x.isTracked;
+  const out = result(M * N, hasPair || wantsInput || trainsWeight);
+  const isDropped = hasPair && drops;
+  const kept = isDropped ? constant(M * K) : x;
+  const saved = [...(hasPair ? [kept, constant(M * R)] : []), ...(trainsWeight ? [x] : [])];
+  const forwardProducts: Product[] = [[M, N, K]];
+  if (hasPair) forwardProducts.push([M, R, K], [M, N, R]);
+  const forward = work(product + 2 * M * R * (N + K), [], largestScratch(forwardProducts));
+  if (!out.isTracked) return { out, inputs: [x], saved, forward, backward: null };
   const pair = hasPair ? 4 * M * N * R + 2 * M * R * K : 0;
   const ofInput = wantsInput ? product + 2 * M * R * K : 0;
-  const tensors = [
-    ...(hasPair ? [N * R, M * R, R * K] : []),
-    ...(wantsInput ? [M * K] : []),
-    ...(wantsInput && hasPair && drops ? [M * K, M * K] : []),
-    ...(trainsWeight ? [N * K, N] : []),
-  ];
   const products: Product[] = [];
   if (hasPair) products.push([N, R, M], [M, R, N], [R, K, M]);
   if (wantsInput) products.push([M, K, N]);
   if (trainsWeight) products.push([N, K, M]);
+  const passing = [...(hasPair ? [M * R] : []), ...(wantsInput && isDropped ? [M * K, M * K] : [])];
   const flops = pair + ofInput + (trainsWeight ? product : 0);
-  return { forward, backward: work(flops, tensors, largestScratch(products)) };
+  const backward = {
+    ...work(flops, passing, largestScratch(products)),
+    makes: [wantsInput ? M * K : 0],
+    leaves: [...(hasPair ? [N * R, R * K] : []), ...(trainsWeight ? [N * K, N] : [])],
+  };
+  return { out, inputs: [x], saved, forward, backward };
 }
 
 /** Rows, columns and terms per element. */
@@ -79,34 +108,60 @@ function largestScratch(products: readonly Product[]): number {
 
 /** B sequences of T tokens, H query heads, G key-value heads of size D. */
 export interface AttentionCall {
+  readonly q: Value;
+  readonly k: Value;
+  readonly v: Value;
   readonly B: number;
   readonly T: number;
   readonly H: number;
   readonly G: number;
   readonly D: number;
-  readonly isTracked: boolean;
+  readonly isWatched: boolean;
 }
 
 /** Scores and their sum over values: 4BHT²D forward, twice that backward; causal masks save nothing in this count. */
-export function attention({ B, T, H, G, D, isTracked }: AttentionCall): Operation {
+export function attention({ q, k, v, B, T, H, G, D, isWatched }: AttentionCall): Operation {
   const flops = 4 * B * H * T * T * D;
-  const [q, kv] = [B * T * H * D, B * T * G * D];
+  const inputs = [q, k, v];
+  const isTracked = inputs.some((input) => input.isTracked);
+  const [outSize, kvSize] = [B * T * H * D, B * T * G * D];
   const scratchBytes = attentionScratchBytes(T, D);
   return {
-    forward: work(flops, [q, B * H * T * T], scratchBytes),
-    backward: isTracked ? work(2 * flops, [q, kv, kv], scratchBytes) : null,
+    out: result(outSize, isTracked, isWatched),
+    inputs,
+    saved: [...inputs, constant(B * H * T * T)],
+    forward: work(flops, [], scratchBytes),
+    backward: isTracked
+      ? { ...work(2 * flops, [], scratchBytes), makes: [outSize, kvSize, kvSize], leaves: [] }
+      : null,
   };
 }
 
-/** An operation without matrix products, by the elements it allocates in each direction. */
-export function light(
-  forward: readonly number[],
-  backward: readonly number[],
-  isTracked: boolean,
-): Operation {
-  return { forward: work(0, forward, 0), backward: isTracked ? work(0, backward, 0) : null };
+/** An operation without matrix products. */
+export interface LightCall {
+  readonly inputs: readonly Value[];
+  readonly elements: number;
+  /** Inputs that the backward pass reads. */
+  readonly saves?: readonly Value[];
+  readonly savesOut?: boolean;
+  /** Elements of tensors that forward makes for the backward pass. */
+  readonly keeps?: readonly number[];
+  readonly passing?: readonly number[];
+  readonly passesGradientOn?: boolean;
+  readonly isWatched?: boolean;
 }
 
-function work(flops: number, tensors: readonly number[], scratchBytes: number): Work {
-  return { flops, tensors, scratchBytes };
+/** Gradients have the sizes of the inputs, wanted or not. */
+export function light(call: LightCall): Operation {
+  const { inputs, elements, saves = [], keeps = [], isWatched = false } = call;
+  const isTracked = inputs.some((input) => input.isTracked);
+  const out = result(elements, isTracked, isWatched);
+  const makes = call.passesGradientOn === true ? null : inputs.map((input) => input.elements);
+  return {
+    out,
+    inputs,
+    saved: [...saves, ...keeps.map(constant), ...(call.savesOut === true ? [out] : [])],
+    forward: work(0, call.passing),
+    backward: isTracked ? { ...work(0), makes, leaves: [] } : null,
+  };
 }

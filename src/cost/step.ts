@@ -2,7 +2,7 @@
 import type { LinearShape, ModelShape } from "../base/model-shape.ts";
 import { unitKinds } from "../base/structure.ts";
 import { matchesTarget } from "../base/target-pattern.ts";
-import { attention, light, linear, type Operation } from "./operations.ts";
+import { attention, constant, light, linear, type Operation, type Value } from "./operations.ts";
 import { keptSize, type AdapterSetup } from "./parameters.ts";
 import { traitsOf, type Traits } from "./traits.ts";
 
@@ -17,22 +17,40 @@ export interface StepSetup extends AdapterSetup {
   readonly dropout: number;
   /** Whether importance scores watch the gradients that reach the units, in every layer. */
   readonly scoresUnits: boolean;
+  /** Whether blocks run again in the backward pass instead of keeping what they computed; by default not. */
+  readonly recompute?: boolean;
 }
 
-/** All operations with their forward and backward work. Gradients pass down to the lowest trained layer only. */
-export function trainingStep(shape: ModelShape, setup: StepSetup): Operation[] {
-  return new StepWalk(shape, setup).operations();
+/** A part of a step: a tensor that stays to its end, an operation, or a layer that gives up what it no longer needs. */
+export type StepPart =
+  | { readonly kind: "tensor"; readonly value: Value }
+  | { readonly kind: "operation"; readonly operation: Operation }
+  | LayerPart;
+
+export interface LayerPart {
+  readonly kind: "layer";
+  /** Given up when the layer has run; null where it reads none. */
+  readonly x: Value | null;
+  readonly operations: readonly Operation[];
+  readonly out: Value;
+  /** Runs again when the gradient arrives, and keeps nothing but x until then. */
+  readonly runsAgain: boolean;
+}
+
+/** All parts with their forward and backward work. Gradients pass down to the lowest trained layer only. */
+export function trainingStep(shape: ModelShape, setup: StepSetup): StepPart[] {
+  return new StepWalk(shape, setup).parts();
 }
 
 class StepWalk {
   readonly #shape: ModelShape;
   readonly #setup: StepSetup;
   readonly #traits: Traits;
-  readonly #done: Operation[] = [];
+  readonly #parts: StepPart[] = [];
+  /** Where operations go while a layer is being put together. */
+  #layer: Operation[] | null = null;
   /** Rows of every hidden matrix: B·T. */
   readonly #M: number;
-  /** Whether something below is trained, so that the stream of hidden states takes a gradient. */
-  #isTracked = false;
 
   constructor(shape: ModelShape, setup: StepSetup) {
     this.#shape = shape;
@@ -41,130 +59,146 @@ class StepWalk {
     this.#M = setup.batchSize * setup.numTokens;
   }
 
-  operations(): Operation[] {
-    const { layers } = this.#shape.units;
-    const { hasLayerNorm } = this.#traits;
-    this.#embed();
-    for (let layer = 0; layer < layers; layer++) this.#block(layer);
-    if (!hasLayerNorm) this.#norm(this.#M, this.#isTracked);
-    if (this.#traits.isClassifier) this.#classify();
-    else this.#predictTokens();
-    return this.#done;
+  parts(): StepPart[] {
+    // Positions and lengths.
+    this.#tensor(this.#M);
+    this.#tensor(this.#setup.batchSize);
+    let x = this.#inLayer(null, false, () => this.#embed());
+    for (let layer = 0; layer < this.#shape.units.layers; layer++) {
+      const before = x;
+      x = this.#inLayer(before, this.#setup.recompute === true, () => this.#block(layer, before));
+    }
+    if (!this.#traits.hasLayerNorm) x = this.#norm(x);
+    if (this.#traits.isClassifier) this.#classify(x);
+    else this.#predictTokens(x);
+    return this.#parts;
   }
 
-  #embed(): void {
+  #embed(): Value {
     const [M, C] = [this.#M, this.#shape.width];
     const { hasPositionTable, hasTokenTypes, hasLayerNorm } = this.#traits;
-    this.#light([M, this.#setup.batchSize, M, M * C]);
-    if (hasPositionTable) this.#light([M, M * C, M * C]);
-    if (hasTokenTypes) this.#light([M, M * C, M * C]);
-    if (hasLayerNorm) this.#norm(M, false);
+    const rows = (): Value => this.#light({ inputs: [], elements: M * C, passing: [M] });
+    let x = rows();
+    if (hasPositionTable) x = this.#add(x, rows());
+    if (hasTokenTypes) x = this.#add(x, rows());
+    return hasLayerNorm ? this.#norm(x) : x;
   }
 
-  #block(layer: number): void {
-    const linears = this.#shape.linears.filter((each) => each.layer === layer);
-    const [heads, ffn] = unitKinds;
+  #block(layer: number, x: Value): Value {
     const { hasLayerNorm } = this.#traits;
-    for (const kind of [heads, ffn]) {
-      const entry = this.#isTracked;
-      if (!hasLayerNorm) this.#norm(this.#M, entry);
+    let hidden = x;
+    for (const kind of unitKinds) {
+      const linears = this.#shape.linears.filter((each) => each.layer === layer);
       const wide = linears.filter(({ rows }) => rows?.kind === kind);
-      const isInnerTracked = wide
-        .map((each) => this.#linear(each, entry))
-        .some((isTracked) => isTracked);
-      if (kind === heads) this.#attend(wide, layer, entry);
-      else this.#activate(wide, isInnerTracked);
+      const entry = hasLayerNorm ? hidden : this.#norm(hidden);
+      const projected = wide.map((each) => this.#linear(each, entry));
+      const inner = kind === "heads" ? this.#attend(projected, layer) : this.#activate(projected);
       const narrow = linears.filter(({ cols }) => cols?.kind === kind);
-      const wantsInner = isInnerTracked || this.#setup.scoresUnits;
-      for (const each of narrow) this.#isTracked = this.#linear(each, wantsInner) || entry;
-      // Two gradients meet at the entry of a residual branch: their sum is a tensor of its own.
-      const hidden = this.#M * this.#shape.width;
-      this.#light([hidden], entry ? [hidden] : [], this.#isTracked);
-      if (hasLayerNorm) this.#norm(this.#M, this.#isTracked);
+      const branch = narrow.reduce((value, each) => this.#linear(each, value), inner);
+      const sum = this.#add(hidden, branch);
+      hidden = hasLayerNorm ? this.#norm(sum) : sum;
     }
+    return hidden;
   }
 
-  /** Returns whether the result takes a gradient. */
-  #linear(shape: LinearShape, wantsInput: boolean): boolean {
+  #linear(shape: LinearShape, x: Value): Value {
     const { targets, structure, rank, dropout } = this.#setup;
     const R = matchesTarget(shape.name, targets) ? rank : 0;
     const { outputs: N, inputs: K } = keptSize(shape, structure);
     const drops = dropout > 0;
-    this.#done.push(linear({ M: this.#M, N, K, R, drops, wantsInput, trainsWeight: false }));
-    return wantsInput || R > 0;
+    return this.#push(linear({ x, M: this.#M, N, K, R, drops, trainsWeight: false }));
   }
 
-  #attend(projections: readonly LinearShape[], layer: number, isEntryTracked: boolean): void {
+  #attend([query, key, value]: readonly Value[], layer: number): Value {
     const { headSize: D, numHeads, numKvHeads } = this.#shape;
-    const { batchSize: B, numTokens: T, structure, targets } = this.#setup;
+    const { batchSize: B, numTokens: T, structure, scoresUnits: isWatched } = this.#setup;
     const G = structure.layers[layer]?.heads.length ?? 0;
     const H = G * (numHeads / numKvHeads);
-    const isTracked = (i: number): boolean =>
-      isEntryTracked || matchesTarget(projections[i]?.name ?? "", targets);
-    if (!this.#traits.hasPositionTable) {
-      this.#light([this.#M * H * D], [this.#M * H * D], isTracked(0));
-      this.#light([this.#M * G * D], [this.#M * G * D], isTracked(1));
-    }
-    this.#done.push(
-      attention({ B, T, H, G, D, isTracked: projections.some((_, i) => isTracked(i)) }),
-    );
+    let [q, k] = [query as Value, key as Value];
+    if (!this.#traits.hasPositionTable) [q, k] = [this.#turn(q), this.#turn(k)];
+    return this.#push(attention({ q, k, v: value as Value, B, T, H, G, D, isWatched }));
   }
 
-  #activate(projections: readonly LinearShape[], isTracked: boolean): void {
-    const inner =
-      this.#M * (this.#setup.structure.layers[projections[0]?.layer ?? 0]?.ffn.length ?? 0);
-    this.#light(
-      [inner],
-      projections.map(() => inner),
-      isTracked,
-    );
+  #turn(x: Value): Value {
+    return this.#light({ inputs: [x], elements: x.elements });
   }
 
-  #norm(rows: number, isTracked: boolean): void {
-    const hidden = rows * this.#shape.width;
-    const { hasLayerNorm } = this.#traits;
-    this.#light([hidden, rows, ...(hasLayerNorm ? [rows] : [])], [hidden], isTracked);
+  #activate(projected: readonly Value[]): Value {
+    const elements = projected[0]?.elements ?? 0;
+    const isWatched = this.#setup.scoresUnits;
+    return this.#light({ inputs: projected, elements, saves: projected, isWatched });
   }
 
-  #classify(): void {
+  #add(x: Value, y: Value): Value {
+    return this.#light({ inputs: [x, y], elements: x.elements, passesGradientOn: true });
+  }
+
+  #norm(x: Value): Value {
+    const rows = x.elements / this.#shape.width;
+    const keeps = this.#traits.hasLayerNorm ? [rows, rows] : [rows];
+    return this.#light({ inputs: [x], elements: x.elements, saves: [x], keeps });
+  }
+
+  #classify(x: Value): void {
     const { batchSize: B, trainHead } = this.#setup;
-    const { width: C, numLabels } = this.#shape;
-    const isTracked = this.#isTracked;
-    this.#light([B, B * C], [this.#M * C], isTracked);
-    const { hasHeadDense } = this.#traits;
-    const { headParameters, trainedHeadParameters } = this.#shape;
-    const trainsDense = hasHeadDense && trainHead && trainedHeadParameters === headParameters;
-    if (hasHeadDense) this.#head(B, C, isTracked, trainsDense);
-    if (hasHeadDense) this.#light([B * C], [B * C], isTracked || trainsDense);
-    this.#head(B, numLabels, isTracked || trainsDense, trainHead);
-    this.#crossEntropy(B, numLabels, isTracked || trainHead);
+    const { width: C, numLabels, headParameters, trainedHeadParameters } = this.#shape;
+    let pooled = this.#gather(x, B, C);
+    if (this.#traits.hasHeadDense) {
+      const trainsWeight = trainHead && trainedHeadParameters === headParameters;
+      const dense = this.#head(pooled, B, C, trainsWeight);
+      pooled = this.#light({ inputs: [dense], elements: B * C, savesOut: true });
+    }
+    this.#crossEntropy(this.#head(pooled, B, numLabels, trainHead), B);
   }
 
-  #predictTokens(): void {
+  #predictTokens(x: Value): void {
     const { batchSize, numTokens } = this.#setup;
     const { width: C, vocabSize } = this.#shape;
     const rows = batchSize * (numTokens - 1);
-    const isTracked = this.#isTracked;
-    this.#light([rows, rows * C], [this.#M * C], isTracked);
+    let hidden = this.#gather(x, rows, C);
     if (this.#traits.hasHeadDense) {
-      this.#head(rows, C, isTracked, false);
-      this.#light([rows * C], [rows * C], isTracked);
-      this.#norm(rows, isTracked);
+      const dense = this.#head(hidden, rows, C, false);
+      hidden = this.#norm(this.#light({ inputs: [dense], elements: rows * C, saves: [dense] }));
     }
-    this.#head(rows, vocabSize, isTracked, false);
-    this.#crossEntropy(rows, vocabSize, isTracked);
+    this.#crossEntropy(this.#head(hidden, rows, vocabSize, false), rows);
   }
 
-  #head(M: number, N: number, wantsInput: boolean, trainsWeight: boolean): void {
+  /** Some rows of the hidden states, or means over them. */
+  #gather(x: Value, rows: number, cols: number): Value {
+    return this.#light({ inputs: [x], elements: rows * cols, saves: [x], keeps: [rows] });
+  }
+
+  #head(x: Value, M: number, N: number, trainsWeight: boolean): Value {
     const K = this.#shape.width;
-    this.#done.push(linear({ M, N, K, R: 0, drops: false, wantsInput, trainsWeight }));
+    return this.#push(linear({ x, M, N, K, R: 0, drops: false, trainsWeight }));
   }
 
-  #crossEntropy(rows: number, cols: number, isTracked: boolean): void {
-    this.#light([rows, rows, rows, 1], [1, rows * cols], isTracked);
+  #crossEntropy(logits: Value, rows: number): void {
+    const [keeps, passing] = [[rows, rows], [rows]];
+    this.#light({ inputs: [logits], elements: 1, saves: [logits], keeps, passing });
   }
 
-  #light(forward: readonly number[], backward: readonly number[] = [], isTracked = false): void {
-    this.#done.push(light(forward, backward, isTracked));
+  #inLayer(x: Value | null, mayRunAgain: boolean, make: () => Value): Value {
+    const operations: Operation[] = [];
+    this.#layer = operations;
+    const out = make();
+    this.#layer = null;
+    const runsAgain = mayRunAgain && out.isTracked;
+    this.#parts.push({ kind: "layer", x, operations, out, runsAgain });
+    return out;
+  }
+
+  #light(call: Parameters<typeof light>[0]): Value {
+    return this.#push(light(call));
+  }
+
+  #push(operation: Operation): Value {
+    if (this.#layer === null) this.#parts.push({ kind: "operation", operation });
+    else this.#layer.push(operation);
+    return operation.out;
+  }
+
+  #tensor(elements: number): void {
+    this.#parts.push({ kind: "tensor", value: constant(elements) });
   }
 }

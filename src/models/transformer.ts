@@ -109,9 +109,8 @@ export class Transformer {
     capture?.(x);
     this.blocks.forEach((block, i) => {
       x = runLayer(tape, x, (on, entry) => {
-        const observe = (kind: UnitKind, tensor: Tensor): void => {
-          if (!on.isRehearsal) this.#observe(i, kind, tensor, batch);
-        };
+        const observe = (kind: UnitKind, tensor: Tensor): void =>
+          this.#observe(on, i, kind, tensor, batch);
         const attend = (inp: Tensor): Tensor => {
           const mixed = this.#attend(on, block, inp, positionTensor, lengths, B, T);
           observe("heads", mixed);
@@ -153,11 +152,17 @@ export class Transformer {
     return block.mlpNorm.forward(tape, add(tape, mid, mlp(mid)));
   }
 
-  #observe(layer: number, kind: UnitKind, tensor: Tensor, batch: TokenBatch): void {
+  #observe(
+    tape: Tape,
+    layer: number,
+    kind: UnitKind,
+    tensor: Tensor,
+    batch: TokenBatch,
+  ): void {
     if (this.observer === null) return;
     // Below the lowest adapter nothing is recorded unless someone wants its gradient.
     tensor.requiresGrad = true;
-    this.observer.unitActivations(layer, kind, tensor, batch);
+    if (!tape.isRehearsal) this.observer.unitActivations(layer, kind, tensor, batch);
   }
 
   #attend(

@@ -21,6 +21,8 @@ export interface FineTuneOptions extends StepHooks {
   readonly shuffle: boolean;
   /** Seed of the order of examples; by default `seed`. */
   readonly shuffleSeed?: string;
+  /** Keep the inputs of layers alone and run them again in the backward pass; by default not. */
+  readonly recompute?: boolean;
   readonly padId: number;
 }
 
@@ -75,6 +77,7 @@ export class FineTuner {
         totalSteps: options.steps,
       },
       clipNorm: options.clipNorm,
+      recompute: options.recompute ?? false,
       adamW: { weightDecay: options.weightDecay },
       seed,
     });

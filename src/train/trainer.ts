@@ -24,6 +24,8 @@ export interface TrainerConfig extends StepHooks {
   readonly schedule: Schedule;
   /** Upper bound of the gradient's 2-norm, or null for none. */
   readonly clipNorm: number | null;
+  /** Run layers again in the backward pass instead of keeping what they computed: less memory, more time, the same bits. */
+  readonly recompute?: boolean;
   readonly adamW?: Partial<AdamWConfig>;
   readonly seed: number;
 }
@@ -94,7 +96,10 @@ export class Trainer {
     microBatches.forEach((compute, i) => {
       loss += this.#engine.step(() => {
         // Masks depend on the step alone, so that a resumed run draws the same ones.
-        const tape = new Tape(this.#engine, { rng: this.#rng.fork(`${stepIndex}/${i}`) });
+        const tape = new Tape(this.#engine, {
+          rng: this.#rng.fork(`${stepIndex}/${i}`),
+          recomputes: this.#config.recompute ?? false,
+        });
         const out = compute(tape);
         tape.backward(out, 1 / microBatches.length);
         for (const { tensor, gradient } of this.#trained) {

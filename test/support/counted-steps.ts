@@ -81,6 +81,23 @@ export function countedSetups({ structure }: Model): StepSetup[] {
     { targets: "all-linear", rank: 3, batchSize: 1, numTokens: 9, dropout: 0.1 },
     { targets: "all-linear", rank: 16, batchSize: 3, numTokens: 24, trainHead: false },
     { targets: ["query", "q_proj"], rank: 1, batchSize: 2, numTokens: 20, scoresUnits: true },
+    { targets: "all-linear", rank: 8, batchSize: 4, numTokens: 32, recompute: true },
+    {
+      targets: ["1.output.dense", "1.mlp.down_proj"],
+      rank: 4,
+      batchSize: 2,
+      numTokens: 64,
+      recompute: true,
+    },
+    {
+      targets: ["query", "q_proj"],
+      rank: 2,
+      batchSize: 2,
+      numTokens: 20,
+      dropout: 0.1,
+      scoresUnits: true,
+      recompute: true,
+    },
   ];
   const usual = {
     ...{ structure, trainHead: true },
@@ -91,7 +108,7 @@ export function countedSetups({ structure }: Model): StepSetup[] {
 
 /** Trains one step and reports the bytes that the engine's regions held. */
 export function trainOnce(model: Model, setup: StepSetup) {
-  const { targets, rank, batchSize, numTokens, trainHead, dropout, scoresUnits } = setup;
+  const { targets, rank, batchSize, numTokens, trainHead, dropout, scoresUnits, recompute } = setup;
   const { engine } = model;
   const adapted = AdaptedModel.attach(model, {
     lora: { rank, alpha: rank, targets, dropout },
@@ -104,6 +121,7 @@ export function trainOnce(model: Model, setup: StepSetup) {
     ...FINE_TUNE_DEFAULTS,
     steps: 1,
     batchSize,
+    recompute: recompute === true,
     padId: 0,
   });
   model.body.observer = scoresUnits ? { unitActivations: () => undefined } : null;
