@@ -2,6 +2,7 @@
 import type { Clock } from "../base/clock.ts";
 import type { ModelShape } from "../base/model-shape.ts";
 import type { Rng } from "../base/rng.ts";
+import type { MessageSeal } from "../security/sealed-transport.ts";
 import type { BlobStore } from "../transfer/blob-store.ts";
 import type { TransportFactory } from "../transport/transport.ts";
 import type { Evaluate } from "./global-model.ts";
@@ -11,6 +12,8 @@ import type { HeadShapes } from "./update-layout.ts";
 export interface CoordinatorDeps {
   /** Opens connections to the broker of the settings. */
   readonly factory: TransportFactory;
+  /** Seals control messages and checks those of devices; absent: everybody whom the broker lets in is believed. */
+  readonly seal?: MessageSeal;
   readonly clock: Clock;
   /** Seeded by chance, since it names messages, processes and runs; it decides nothing about the training. */
   readonly rng: Rng;

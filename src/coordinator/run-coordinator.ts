@@ -18,6 +18,7 @@ import { Ledger } from "./ledger.ts";
 import { Reception } from "./reception.ts";
 import { type Profile, Roster } from "./roster.ts";
 import type { RunSummary } from "./run-events.ts";
+import { SealGate } from "./seal-gate.ts";
 import { Steering } from "./steering.ts";
 import { DropTally, TrafficTally } from "./tallies.ts";
 import { UpdateInbox } from "./update-inbox.ts";
@@ -41,7 +42,8 @@ export async function runCoordinator(
   const topics = fleetTopics(config.fleet);
   const channel = new ControlChannel(topics, identity.epoch, clock, rng.fork("control"));
   const traffic = new TrafficTally();
-  const connections = await connect(config, deps, traffic, channel.will());
+  const gate = new SealGate(channel, clock);
+  const connections = await connect(config, deps, { traffic, gate }, channel.will());
   const closers: (() => Promise<void>)[] = [() => connections.close()];
   try {
     const plane = await openPlane(config, deps, ground, connections);
@@ -58,6 +60,7 @@ export async function runCoordinator(
     signal?.addEventListener("abort", interrupt, { once: true });
     closers.unshift(async () => signal?.removeEventListener("abort", interrupt));
     connections.control.onState((state) => reception.linkChanged(state));
+    gate.open(reception);
     await channel.open(connections.control, reception);
     closers.unshift(async () => reception.close());
     reception.open();
@@ -83,13 +86,13 @@ export async function runCoordinator(
 
 function connect(
   { fleet, connectTimeoutMs }: CoordinatorConfig,
-  { factory, clock, rng }: CoordinatorDeps,
-  traffic: TrafficTally,
+  { factory, clock, rng, seal }: CoordinatorDeps,
+  { traffic, gate }: { traffic: TrafficTally; gate: SealGate },
   will: Will,
 ): Promise<ConnectionPair> {
   // Unlike a device id it is new each time: a second coordinator must not cut the first one off, but be heard by it.
   const clientId = `${fleet}.coordinator.${newMessageId(clock.nowMs(), rng.fork("client"))}`;
-  return connectPair(traffic.wrap(factory), {
+  return connectPair(gate.wrap(traffic.wrap(factory), seal), {
     controlId: clientId,
     dataId: `${clientId}.data`,
     will,

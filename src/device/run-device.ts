@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import type { Rng } from "../base/rng.ts";
 import { dataClientId, fleetTopics } from "../protocol/topics.ts";
+import type { MessageSeal } from "../security/sealed-transport.ts";
 import type { BlobStore } from "../transfer/blob-store.ts";
 import { createDeviceDataPlane } from "../transfer/data-plane.ts";
 import { DiskBlobStore } from "../transfer/disk-blob-store.ts";
@@ -21,6 +22,8 @@ import { Workshop } from "./workshop.ts";
 export interface DeviceDeps {
   /** Opens connections to the broker of the settings. */
   readonly factory: TransportFactory;
+  /** Seals control messages and checks those of the coordinator; absent: everybody whom the broker lets in is believed. */
+  readonly seal?: MessageSeal;
   readonly clock: Clock;
   /** Seeded by chance in a real device: it names the process start. */
   readonly rng: Rng;
@@ -46,8 +49,14 @@ export async function runDevice(config: DeviceConfig, deps: DeviceDeps): Promise
   const own = topics.device(device);
   const presence = new Presence(own, randomName(rng.fork("boot"), 16), clock, rng.fork("presence"));
   const { link } = config;
-  const factory =
+  const linked =
     link === undefined ? deps.factory : new Link({ clock, ...link }).wrap(deps.factory);
+  const factory =
+    deps.seal === undefined
+      ? linked
+      : deps.seal.wrap(linked, ({ reason, detail }) =>
+          deps.onEvent({ kind: "message-dropped", reason, detail }),
+        );
   const connections = await connectPair(factory, {
     controlId: device,
     dataId: dataClientId(device),

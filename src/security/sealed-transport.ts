@@ -24,8 +24,17 @@ import {
 export type SealRefusal =
   "unsealed" | "unknown-key" | "bad-signature" | "wrong-session" | "replayed" | "too-large";
 
-/** Hears of every message that was not let in; null when its sender has no device topic. */
-export type RefusalListener = (device: string | null, reason: SealRefusal, detail: string) => void;
+/** A message that was not let in. */
+export interface Refused {
+  /** null when its topic is no device's. */
+  readonly device: string | null;
+  readonly reason: SealRefusal;
+  readonly detail: string;
+  /** The incarnation of the coordinator that a genuine message believes in; null for any other. */
+  readonly epoch: number | null;
+}
+
+export type RefusalListener = (refused: Refused) => void;
 
 /** What seals one process' messages. */
 export interface MessageSeal {
@@ -74,8 +83,7 @@ export function deviceSeal({ signKey, coordinatorKey, rng }: DeviceSealOptions):
         if (header.to !== own) return "wrong-session";
         return commands.admit(header) ? null : "replayed";
       }
-      const control = decodeControl(content);
-      const announced = control.ok ? control.value.epoch : 0;
+      const announced = epochIn(content) ?? 0;
       if (announced < epoch || !announcements.admitSession(header)) return "replayed";
       epoch = announced;
       return null;
@@ -135,18 +143,20 @@ function sealOf(own: SessionId, party: Party): MessageSeal {
     const to = party.receiverOf(place);
     return seal(content, topic, { from: own, serial: ++serial, to }, party.key);
   };
-  const open = (
-    topic: string,
-    place: ParsedTopic,
-    payload: Uint8Array,
-  ): Uint8Array | SealRefusal => {
-    if (payload.byteLength > MAX_CONTROL_BYTES + MAX_SEAL_BYTES) return "too-large";
+  const open = (topic: string, place: ParsedTopic, payload: Uint8Array): Uint8Array | Refused => {
+    const refuse = (reason: SealRefusal, epoch: number | null = null): Refused => {
+      const detail = `${payload.byteLength} bytes on ${place.channel}`;
+      return { device: place.device ?? null, reason, detail, epoch };
+    };
+    if (payload.byteLength > MAX_CONTROL_BYTES + MAX_SEAL_BYTES) return refuse("too-large");
     const unsealed = unseal(payload);
-    if (unsealed === undefined) return "unsealed";
+    if (unsealed === undefined) return refuse("unsealed");
     const key = party.keyOf(place);
-    if (key === null) return "unknown-key";
-    if (!isGenuine(unsealed, topic, key)) return "bad-signature";
-    return party.judge(place, unsealed.header, unsealed.content) ?? unsealed.content;
+    if (key === null) return refuse("unknown-key");
+    if (!isGenuine(unsealed, topic, key)) return refuse("bad-signature");
+    const { header, content } = unsealed;
+    const verdict = party.judge(place, header, content);
+    return verdict === null ? content : refuse(verdict, epochIn(content));
   };
   return {
     wrap: (factory, onRefused) => ({
@@ -158,16 +168,17 @@ function sealOf(own: SessionId, party: Party): MessageSeal {
           // An empty retained message clears a topic and says nothing.
           if (payload.byteLength === 0) return;
           const opened = open(topic, place, payload);
-          if (typeof opened !== "string") return handler(topic, opened);
-          onRefused(
-            place.device ?? null,
-            opened,
-            `${payload.byteLength} bytes on ${place.channel}`,
-          );
+          if (opened instanceof Uint8Array) handler(topic, opened);
+          else onRefused(opened);
         });
       },
     }),
   };
+}
+
+function epochIn(content: Uint8Array): number | null {
+  const control = decodeControl(content);
+  return control.ok ? control.value.epoch : null;
 }
 
 type Close = (topic: string, place: ParsedTopic, content: Uint8Array) => Uint8Array;

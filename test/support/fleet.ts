@@ -19,6 +19,7 @@ import { MemoryBlobStore } from "../../src/transfer/memory-blob-store.ts";
 import { MemoryBroker, type MemoryFaults } from "../../src/transport/memory.ts";
 import type { Transport, TransportFactory } from "../../src/transport/transport.ts";
 import { FakeTrainer, type FakeTrainerOptions } from "./fake-trainer.ts";
+import type { SealedFleet } from "./sealed-fleet.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 import { TOY_HEADS, TOY_SHAPE } from "./toy-shape.ts";
 
@@ -48,6 +49,8 @@ export class Fleet {
   readonly clock = new ManualClock(1_700_000_000_000);
   readonly broker: MemoryBroker;
   readonly folder: string;
+  /** Seals what coordinator and devices say, when set. */
+  seals: SealedFleet | null = null;
   readonly #stores = new Map<string, MemoryBlobStore>();
   #starts = 0;
 
@@ -90,6 +93,7 @@ export class Fleet {
     const evaluate: Evaluate = () => Promise.resolve({ accuracy: 0.5, loss: 1, macroF1: 0.4 });
     const summary = runCoordinator(config, {
       factory: doomed,
+      ...(this.seals === null ? {} : { seal: this.seals.coordinator() }),
       clock: this.clock,
       rng: Rng.fromSeed(`coordinator ${this.#starts++}`),
       evaluate: options.evaluate ?? evaluate,
@@ -140,6 +144,7 @@ export class Fleet {
     };
     const ended = runDevice(config, {
       factory: doomed,
+      ...(this.seals === null ? {} : { seal: this.seals.device(id) }),
       clock: this.clock,
       rng: Rng.fromSeed(`device ${this.#starts++}`),
       createTrainer: () => fake,
