@@ -30,6 +30,8 @@ export interface Aggregator {
   readonly name: string;
   /** Every update must have the rank of the result; absent = any ranks. */
   readonly needsEqualRanks?: boolean;
+  /** One vote per device: claimed samples and the discount for staleness do not count, since anybody can claim. */
+  readonly countsDevices?: boolean;
   /** Takes ranks above the result's too, as a stale update has once its change is carried over to the newest adapter. */
   readonly takesAnyRank?: boolean;
   /**

@@ -1,8 +1,9 @@
 /** The part that all aggregators share: checks, sample weights, layers by name, and the mean of the heads. */
 import type { AdapterState, LoraModule } from "../../base/adapter.ts";
+import type { NamedArrays } from "../../base/arrays.ts";
 import { RoundError } from "../../base/errors.ts";
 import type { AggregateOptions, Aggregator } from "./aggregator.ts";
-import { mergeHeads } from "./heads.ts";
+import { mergeHeads as weightedHeads } from "./heads.ts";
 import { defectOf, mismatchOf, weighUpdates } from "./update-check.ts";
 
 /** One device's factors of one layer. */
@@ -19,6 +20,9 @@ export interface MergedLayer {
   readonly energy?: { readonly discarded: number; readonly total: number };
 }
 
+/** A sound update and its share of the samples. */
+type Weighed = ReturnType<typeof weighUpdates>[number];
+
 export interface LayerRule extends Omit<Aggregator, "aggregate"> {
   /** Merges one layer; `terms` are sorted by device, `start` is the layer before the round. */
   readonly mergeLayer: (
@@ -26,10 +30,16 @@ export interface LayerRule extends Omit<Aggregator, "aggregate"> {
     start: LoraModule | undefined,
     options: AggregateOptions,
   ) => MergedLayer;
+  /** Merges the layers that are trained in full; absent = their weighted mean. */
+  readonly mergeHeads?: (terms: readonly Weighed[]) => NamedArrays;
 }
 
 /** An aggregator that merges every layer by itself, in the order of names. */
-export function layerWise({ mergeLayer, ...properties }: LayerRule): Aggregator {
+export function layerWise({
+  mergeLayer,
+  mergeHeads = weightedHeads,
+  ...properties
+}: LayerRule): Aggregator {
   const { name, defectIn } = properties;
   return {
     ...properties,
