@@ -2,10 +2,12 @@
 import { readFileSync } from "node:fs";
 import { setFlagsFromString } from "node:v8";
 import { instantiateSync } from "@assemblyscript/loader";
+import { systemClock, type Clock } from "../base/clock.ts";
 import { KernelError } from "../base/errors.ts";
 import type { Kernels } from "./kernels.ts";
 import { createReferenceKernels } from "./reference.ts";
 import { countThreads, loadThreaded, type ThreadChoice } from "./threads/load.ts";
+import { allowWideVectors, widenTiles } from "./wide-tiles.ts";
 
 export type KernelVariant = "simd" | "relaxed" | "debug" | "reference";
 
@@ -16,6 +18,8 @@ export interface LoadOptions {
   readonly memory?: WebAssembly.Memory;
   /** Threads to compute on, 1 by default; the results have the same bits for any number. */
   readonly threads?: ThreadChoice;
+  /** Least estimated time of a share that is handed to another thread; 0 shares out every call, for checks. */
+  readonly leastShareNs?: number;
 }
 
 export interface LoadedKernels {
@@ -48,12 +52,22 @@ export function createMemory(initialBytes = 16 * pageBytes): WebAssembly.Memory 
  * @throws KernelError when the module was not built or the requested variant cannot run here.
  */
 export function loadKernels(options: LoadOptions = {}): StartedKernels {
+  // V8 heeds the flag for modules that are compiled later.
+  const mayWiden = options.wideTiles !== "never" && allowWideVectors();
+  const set = start(options);
+  // A memory of the caller's may hold something; the other variants have no use for them.
+  const isOurs = options.memory === undefined && ["simd", "relaxed"].includes(set.variant);
+  if (!mayWiden || !isOurs || !widenTiles(set, options.clock ?? systemClock)) return set;
+  return { ...set, reason: `${set.reason}; vectors of 256 bits` };
+}
+
+function start(options: LoadOptions): StartedKernels {
   const { variant, reason } = choose(options.variant ?? "simd");
   const threads = countThreads(options.threads ?? 1);
   if (threads === 1) return loadAlone(variant, reason, options.memory);
   try {
     const module = new WebAssembly.Module(readThreadedModule(variant));
-    const set = loadThreaded(module, threads, options.memory);
+    const set = loadThreaded(module, threads, options);
     return { ...set, variant, reason, threads };
   } catch (error) {
     if (!(error instanceof KernelError)) throw error;

@@ -1,13 +1,15 @@
 /** Opens a model folder for a command: engine, model, tokenizer and adapter. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import type { ThreadChoice } from "../backend/threads/load.ts";
 import type { Task } from "../models/architecture.ts";
 import { loadModel } from "../models/load.ts";
 import type { Model } from "../models/model.ts";
-import { Engine } from "../tensor/engine.ts";
+import type { Engine } from "../tensor/engine.ts";
 import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
 import type { AdaptedModel } from "../train/adapted-model.ts";
 import { attachStored, readAdapter, structureFor, type StoredAdapter } from "./adapter-folder.ts";
+import { openEngine } from "./open-engine.ts";
 import type { KernelChoice } from "./options.ts";
 
 export interface SessionOptions {
@@ -22,6 +24,8 @@ export interface SessionOptions {
   readonly task?: Task;
   readonly labels?: readonly string[];
   readonly kernels: KernelChoice;
+  /** One when absent. */
+  readonly threads?: ThreadChoice;
   readonly seed?: number;
   readonly randomWeightsSeed?: number;
 }
@@ -40,7 +44,7 @@ export interface ModelSession {
 
 /** Loads everything; a classifier's labels come from the adapter where it brings a head of its own. */
 export function openSession(options: SessionOptions): ModelSession {
-  const engine = Engine.create({ kernels: options.kernels });
+  const engine = openEngine(options);
   const adapter =
     options.adapter === undefined ? null : readAdapter(options.adapter, options.bareAlpha);
   const pruned = structureFor(options.structure, adapter ?? options.initAdapter ?? null);

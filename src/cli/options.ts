@@ -1,5 +1,6 @@
 /** Options that several commands share, and the checks that turn text into values. */
 import { InvalidArgumentError, Option } from "commander";
+import type { ThreadChoice } from "../backend/threads/load.ts";
 import type { KernelVariant } from "../backend/wasm.ts";
 
 /** Parses a whole number from `least` up. */
@@ -62,5 +63,15 @@ export function kernelsOption(fallback: KernelChoice = "simd"): Option {
     "simd: the same bits on every CPU; relaxed: fused multiply-add, faster; auto: relaxed where it runs",
   )
     .choices(["simd", "relaxed", "auto", "reference"])
+    .default(fallback);
+}
+
+/** --threads: how many threads compute. */
+export function threadsOption(fallback: ThreadChoice): Option {
+  return new Option(
+    "--threads <n>",
+    "threads to compute on, or auto for one per core; the same results for any number",
+  )
+    .argParser((text): ThreadChoice => (text === "auto" ? text : integer(1)(text)))
     .default(fallback);
 }

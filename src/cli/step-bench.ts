@@ -1,4 +1,5 @@
 /** Measures training steps on this machine and sets them beside what the cost model counts. */
+import type { ThreadChoice } from "../backend/threads/load.ts";
 import { Rng } from "../base/rng.ts";
 import { fullStructure } from "../base/structure.ts";
 import { uniformStructure } from "../cost/approximate.ts";
@@ -7,9 +8,9 @@ import { trainingMemory } from "../cost/memory.ts";
 import { bodySparsity } from "../cost/parameters.ts";
 import { loadModel } from "../models/load.ts";
 import { readModelShape } from "../models/shape.ts";
-import { Engine } from "../tensor/engine.ts";
 import { AdaptedModel } from "../train/adapted-model.ts";
 import { FINE_TUNE_DEFAULTS, FineTuner } from "../train/fine-tune.ts";
+import { openEngine } from "./open-engine.ts";
 import type { KernelChoice } from "./options.ts";
 
 export interface StepCase {
@@ -29,12 +30,14 @@ export interface MeasuredStep extends StepCase {
   /** Weights, state and the step's peak, as the engine reports them. */
   readonly heldBytes: number;
   readonly kernels: string;
+  readonly threads: number;
 }
 
 export interface StepBenchOptions {
   readonly model: string;
   readonly rank: number;
   readonly kernels: KernelChoice;
+  readonly threads: ThreadChoice;
   /** Steps are repeated for about so long, and at least three times. */
   readonly durationMs: number;
 }
@@ -49,11 +52,11 @@ const MOST_STEPS = 200;
 /** Trains a classifier on random token ids. Throws CheckpointError for a model that cannot be one. */
 export function measureStep(
   { batchSize, numTokens, sparsity }: StepCase,
-  { model: folder, rank, kernels, durationMs }: StepBenchOptions,
+  { model: folder, rank, kernels, threads, durationMs }: StepBenchOptions,
 ): MeasuredStep {
   const shape = readModelShape(folder, LABELS);
   const structure = sparsity === 0 ? fullStructure(shape.units) : uniformStructure(shape, sparsity);
-  const engine = Engine.create({ kernels });
+  const engine = openEngine({ kernels, threads });
   const model = loadModel(engine, folder, { task: "classify", labels: LABELS, structure });
   const { targets, trainHead, dropout } = SETUP;
   const lora = { rank, alpha: 2 * rank, targets, dropout };
@@ -71,6 +74,7 @@ export function measureStep(
   });
   const durations = timedSteps(tuner, durationMs);
   const { weights, state, stepPeak } = engine.stats;
+  engine.dispose();
   const setup = { ...SETUP, structure, rank, batchSize, numTokens };
   const { forward, backward } = stepFlops(shape, setup);
   const gflopsPerStep = (forward + backward) / 1e9;
@@ -82,6 +86,7 @@ export function measureStep(
     countedBytes: trainingMemory(shape, setup).peak,
     heldBytes: weights + state + stepPeak,
     kernels: engine.variant,
+    threads: engine.threads,
   };
 }
 

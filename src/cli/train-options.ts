@@ -1,4 +1,5 @@
 /** What `fedspine train` is told: its options, which of them go together, and which a continuation must share. */
+import type { ThreadChoice } from "../backend/threads/load.ts";
 import { ConfigError } from "../base/errors.ts";
 import type { ScheduleKind } from "../train/schedule.ts";
 import type { KernelChoice } from "./options.ts";
@@ -36,6 +37,7 @@ export interface TrainOptions {
   checkpointEvery?: number;
   resume?: boolean;
   kernels: KernelChoice;
+  threads: ThreadChoice;
   out?: string;
   log?: string;
   json?: boolean;

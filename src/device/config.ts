@@ -29,6 +29,8 @@ const schema = v.strictObject({
   staysAfterRun: v.optional(v.boolean(), false),
   /** Kernel module: "simd" gives the same bits on every machine, "auto" the faster one that runs here. */
   kernels: v.optional(v.picklist(["simd", "relaxed", "auto"]), "auto"),
+  /** Threads to train on; the same results for any number. "auto": one per core. */
+  threads: v.optional(v.union([v.pipe(positive, v.maxValue(64)), v.literal("auto")]), 1),
   /** Memory that may be used, as told to the coordinator; absent: the machine's. In a container that is not the container's. */
   memoryBytes: v.exactOptional(positive),
   /** Emulates a slower machine: at 0.25 every step takes four times as long. */

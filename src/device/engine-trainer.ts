@@ -36,6 +36,8 @@ export interface EngineTrainerOptions {
   /** Makes this device's order of examples differ from the others'. */
   readonly deviceId: string;
   readonly kernels: NonNullable<EngineOptions["kernels"]>;
+  /** One when absent. */
+  readonly threads?: NonNullable<EngineOptions["threads"]>;
   /** Where the model goes; by default every smaller model gets an engine of its own. */
   readonly createEngine?: () => Engine;
   /** Keeps structure and scores across restarts; by default they last as long as this object. */
@@ -77,13 +79,14 @@ export class EngineTrainer implements LocalTrainer {
   }
 
   prepare(folder: string, labels: readonly string[], run: string): Promise<void> {
-    const { kernels, createEngine } = this.#options;
+    const { kernels, threads = 1, createEngine } = this.#options;
     const engines = createEngine === undefined ? {} : { createEngine };
+    this.#prepared?.base.discard();
     this.#prepared = {
       run,
       baseName: basename(folder),
       labels,
-      base: new ResidentBase({ folder, labels, kernels, ...engines }),
+      base: new ResidentBase({ folder, labels, kernels, threads, ...engines }),
       shape: readModelShape(folder, labels),
       tokenizer: loadTokenizer(folder),
     };

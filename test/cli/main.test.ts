@@ -153,5 +153,12 @@ test("options that would do nothing are refused", async (context) => {
 test("doctor finds the kernels of this machine right", async () => {
   const { status, stdout } = await fedspine(["doctor", "--json"]);
   assert.equal(status, ExitCode.ok);
-  assert.equal((JSON.parse(stdout) as { ok: boolean }).ok, true);
+  const report = JSON.parse(stdout) as {
+    ok: boolean;
+    modules: { module: string; runs: boolean; kernels: number }[];
+  };
+  assert.equal(report.ok, true);
+  const [alone, , threaded] = report.modules;
+  assert.match(threaded?.module ?? "", /^simd on \d threads$/);
+  assert.deepEqual([threaded?.runs, threaded?.kernels], [true, alone?.kernels]);
 });

@@ -104,7 +104,6 @@ export class Board {
   /** Engine: why a share failed, or null when none did. */
   get failure(): string | null {
     if (Atomics.load(this.#words, FAILED) === 0) return null;
-    // A decoder takes no shared memory.
     return Buffer.from(this.#text.slice(0, this.#words[TEXT_LENGTH])).toString();
   }
 

@@ -16,7 +16,14 @@ export interface ThreadedSet {
   readonly dispose: () => void;
 }
 
-/** More would wait for memory, not compute. */
+export interface ThreadedOptions {
+  /** A shared one to work in. */
+  readonly memory?: WebAssembly.Memory | undefined;
+  /** Least estimated time for which a share is handed to another thread. */
+  readonly leastShareNs?: number | undefined;
+}
+
+/** What gateways have at most; who trains on a larger machine asks for more. */
 const mostAutomatic = 8;
 const mostThreads = 64;
 
@@ -32,14 +39,12 @@ export function countThreads(choice: ThreadChoice): number {
 
 /**
  * Instances of a module built for shared memory on `threads` threads, the calling one among them.
- * `leastShareNs` is the least estimated time for which a share is handed to another thread.
  * @throws KernelError when memory cannot be shared here or a thread does not start.
  */
 export function loadThreaded(
   module: WebAssembly.Module,
   threads: number,
-  memory: WebAssembly.Memory = createSharedMemory(),
-  leastShareNs?: number,
+  { memory = createSharedMemory(), leastShareNs }: ThreadedOptions = {},
 ): ThreadedSet {
   const board = createBoardMemory();
   if (!(memory.buffer instanceof SharedArrayBuffer)) {

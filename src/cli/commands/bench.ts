@@ -3,8 +3,10 @@ import { cpus, totalmem } from "node:os";
 import Table from "cli-table3";
 import { Command } from "commander";
 import { stringify } from "yaml";
+import type { ThreadChoice } from "../../backend/threads/load.ts";
 import { BUNDLED_BASE } from "../bundled-base.ts";
-import { integer, kernelsOption, number, type KernelChoice } from "../options.ts";
+import { integer, kernelsOption, number, threadsOption, type KernelChoice } from "../options.ts";
+import { threadsText } from "../open-engine.ts";
 import { byteText, durationText, note, percent, print, printJson } from "../output.ts";
 import { measureStep, type MeasuredStep, type StepCase } from "../step-bench.ts";
 
@@ -16,6 +18,7 @@ interface Options {
   profile?: boolean;
   type?: string;
   kernels: KernelChoice;
+  threads: ThreadChoice;
   json?: boolean;
 }
 
@@ -34,6 +37,7 @@ export function command(): Command {
     .option("--profile", "print this machine as a board of a simulated fleet, in YAML")
     .option("--type <name>", "name of the board (default: the processor's)")
     .addOption(kernelsOption())
+    .addOption(threadsOption(1))
     .option("--json", "one JSON line")
     .action(run);
 }
@@ -66,7 +70,7 @@ function boardOf(steps: readonly MeasuredStep[], { type, rank }: Options) {
     cores: cpus().length,
     memoryBytes: totalmem(),
     secondsPerGflop: [Math.min(...speeds), Math.max(...speeds)],
-    source: `fedspine bench: ${sizes} tokens, rank ${rank}, ${first?.kernels ?? "no"} kernels`,
+    source: `fedspine bench: ${sizes} tokens, rank ${rank}, ${first?.kernels ?? "no"} kernels, ${threadsText(first?.threads ?? 1)}`,
   };
 }
 

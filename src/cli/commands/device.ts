@@ -51,6 +51,7 @@ async function run(options: Options): Promise<void> {
         examples,
         deviceId,
         kernels: config.kernels,
+        threads: config.threads,
         memory: fileMemory(join(config.stateFolder, "pruning.safetensors")),
       }),
     machine: { cores: cpus().length, memoryBytes: config.memoryBytes ?? totalmem() },

@@ -4,7 +4,9 @@ import { Command } from "commander";
 import { ExitCode, KernelError } from "../../base/errors.ts";
 import { createReferenceKernels } from "../../backend/reference.ts";
 import { selfCheck } from "../../backend/self-check.ts";
+import { countThreads } from "../../backend/threads/load.ts";
 import { loadKernels, type KernelVariant } from "../../backend/wasm.ts";
+import { threadsText } from "../open-engine.ts";
 import { byteText, print, printJson } from "../output.ts";
 
 interface Options {
@@ -12,7 +14,8 @@ interface Options {
 }
 
 interface ModuleReport {
-  readonly module: KernelVariant;
+  /** With the number of threads where there are several. */
+  readonly module: string;
   readonly runs: boolean;
   readonly reason: string;
   readonly kernels: number;
@@ -27,12 +30,14 @@ export function command(): Command {
 }
 
 function run(options: Options): void {
-  const modules = (["simd", "relaxed"] as const).map(check);
+  const numThreads = countThreads("auto");
+  const modules = [check("simd"), check("relaxed"), check("simd", Math.max(2, numThreads))];
   const chosen = loadKernels({ variant: "auto" });
-  const isHealthy = modules.every(({ runs, failed, module }) => {
-    // A machine without fused multiply-add is healthy: the strict module serves it.
-    return failed.length === 0 && (runs || module === "relaxed");
+  const isHealthy = modules.every(({ runs, failed }, i) => {
+    // A machine without fused multiply-add or threads is healthy: the strict module on one thread serves it.
+    return failed.length === 0 && (runs || i > 0);
   });
+  const threads = modules.at(-1)?.runs === true ? numThreads : 1;
   const machine = {
     node: process.version,
     platform: `${process.platform} ${process.arch}`,
@@ -41,24 +46,29 @@ function run(options: Options): void {
     memoryBytes: totalmem(),
   };
   if (options.json === true) {
-    const auto = { module: chosen.variant, reason: chosen.reason };
+    const auto = { module: chosen.variant, reason: chosen.reason, threads };
     printJson({ ok: isHealthy, machine, modules, auto });
   } else {
     print(`node ${machine.node} on ${machine.platform}, ${machine.cpu}`);
     print(`${machine.cores} cores, ${byteText(machine.memoryBytes)} of memory`);
     modules.forEach((report) => print(reportLine(report)));
     print(`--kernels auto: ${chosen.variant} (${chosen.reason})`);
+    print(`--threads auto: ${threads}`);
     print("--kernels simd is the default: it gives the same bits on every machine");
     print(isHealthy ? "all well" : "NOT WELL: do not train with a module that failed");
   }
   if (!isHealthy) process.exitCode = ExitCode.failed;
 }
 
-/** Compares every kernel of a module with its plain twin on a few shapes. */
-function check(module: "simd" | "relaxed"): ModuleReport {
+/** Compares every kernel of a module with its plain twin on a few shapes, each call shared out among the threads. */
+function check(variant: KernelVariant, threads = 1): ModuleReport {
+  const module = threads === 1 ? variant : `${variant} on ${threadsText(threads)}`;
   try {
-    const { kernels, memory, reason } = loadKernels({ variant: module });
+    const set = loadKernels({ variant, threads, leastShareNs: 0 });
+    const { kernels, memory, reason } = set;
+    if (set.threads < threads) return { module, runs: false, reason, kernels: 0, failed: [] };
     const results = selfCheck(kernels, memory, createReferenceKernels(memory));
+    set.dispose();
     const failed = results
       .filter(({ ok }) => !ok)
       .map(({ kernel, maxError }) => ({ kernel, maxError }));

@@ -1,8 +1,16 @@
 /** `fedspine eval`: score a model and adapter on labelled text or on plain text. */
 import { Command, Option } from "commander";
+import type { ThreadChoice } from "../../backend/threads/load.ts";
 import { evaluateClassifier, evaluateLanguageModel } from "../../train/evaluate.ts";
 import { openSession } from "../model-session.ts";
-import { integer, kernelsOption, number, structureOption, type KernelChoice } from "../options.ts";
+import {
+  integer,
+  kernelsOption,
+  number,
+  structureOption,
+  threadsOption,
+  type KernelChoice,
+} from "../options.ts";
 import { note, percent, print, printJson } from "../output.ts";
 import { checkIds, readLabelledData, readLanguageData } from "../training-data.ts";
 
@@ -20,6 +28,7 @@ interface Options {
   batchSize: number;
   maxTokens?: number;
   kernels: KernelChoice;
+  threads: ThreadChoice;
   json?: boolean;
 }
 
@@ -46,6 +55,7 @@ export function command(): Command {
     .option("--batch-size <n>", "examples per batch", integer(1), 16)
     .option("--max-tokens <n>", "longest input (default: the model's positions)", integer(2))
     .addOption(kernelsOption("auto"))
+    .addOption(threadsOption("auto"))
     .option("--json", "one JSON line")
     .action(run);
 }

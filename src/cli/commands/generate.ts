@@ -1,9 +1,17 @@
 /** `fedspine generate`: continue a prompt with a causal model. */
 import { Command } from "commander";
+import type { ThreadChoice } from "../../backend/threads/load.ts";
 import { Rng } from "../../base/rng.ts";
 import { generate } from "../../models/generate.ts";
 import { openSession } from "../model-session.ts";
-import { integer, kernelsOption, number, structureOption, type KernelChoice } from "../options.ts";
+import {
+  integer,
+  kernelsOption,
+  number,
+  structureOption,
+  threadsOption,
+  type KernelChoice,
+} from "../options.ts";
 import { note, print, printJson } from "../output.ts";
 
 interface Options {
@@ -15,6 +23,7 @@ interface Options {
   temperature: number;
   seed: number;
   kernels: KernelChoice;
+  threads: ThreadChoice;
   json?: boolean;
 }
 
@@ -29,6 +38,7 @@ export function command(): Command {
     .option("--temperature <t>", "0 takes the likeliest token", number(0), 0)
     .option("--seed <n>", "seed of the draws", integer(0), 1)
     .addOption(kernelsOption("auto"))
+    .addOption(threadsOption("auto"))
     .option("--json", "one JSON line: prompt_ids, ids, text, tokens_per_second")
     .action(run);
 }

@@ -2,6 +2,7 @@
 import { appendFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command, Option } from "commander";
+import type { ThreadChoice } from "../../backend/threads/load.ts";
 import { Rng } from "../../base/rng.ts";
 import { writeJson } from "../../io/json.ts";
 import { saveModel } from "../../models/save.ts";
@@ -20,7 +21,6 @@ import { pretrain, startEmbedding, type PretrainState } from "../../pretrain/pre
 import { localStartDefaults, startLocalAttention } from "../../pretrain/local-start.ts";
 import { pretrainPreset } from "../../pretrain/presets.ts";
 import { svdStart, svdStartDefaults } from "../../pretrain/svd-start.ts";
-import { Engine } from "../../tensor/engine.ts";
 import { copyToHost, overwrite } from "../../tensor/named-tensors.ts";
 import { loadTokenizer, type Tokenizer } from "../../text/tokenizer.ts";
 import { trainWordPiece, wordPieceFiles } from "../../text/train-vocabulary.ts";
@@ -29,11 +29,13 @@ import { SCHEDULES, type ScheduleKind } from "../../train/schedule.ts";
 import {
   integer,
   kernelsOption,
+  threadsOption,
   number,
   numberOrOff,
   onOff,
   type KernelChoice,
 } from "../options.ts";
+import { openEngine } from "../open-engine.ts";
 import { durationText, note, print } from "../output.ts";
 import { progressBar } from "../progress.ts";
 
@@ -67,6 +69,7 @@ interface Options {
   continue?: boolean;
   dtype: "f32" | "f16";
   kernels: KernelChoice;
+  threads: ThreadChoice;
 }
 
 export function command(): Command {
@@ -126,6 +129,7 @@ export function command(): Command {
         .default("f16"),
     )
     .addOption(kernelsOption("auto"))
+    .addOption(threadsOption("auto"))
     .action(run);
 }
 
@@ -137,7 +141,7 @@ function run(options: Options): void {
   note(
     `${corpus.documents.length} documents, ${corpus.ids.length} tokens, ${tokenizer.vocabSize} pieces`,
   );
-  const engine = Engine.create({ kernels: options.kernels });
+  const engine = openEngine(options);
   const preset = pretrainPreset(options.objective);
   const config = preset.config({ ...options, vocabSize: tokenizer.vocabSize, tokenizer });
   const store = new ParameterStore(engine, { rng: Rng.fromSeed(options.seed) });

@@ -15,8 +15,17 @@ import { FINE_TUNE_DEFAULTS, FineTuner, stepsForEpochs } from "../../train/fine-
 import { SCHEDULES } from "../../train/schedule.ts";
 import { fittingValues, readAdapter, saveAdapter, type StoredAdapter } from "../adapter-folder.ts";
 import { openSession, type ModelSession } from "../model-session.ts";
-import { integer, kernelsOption, number, numberOrOff, onOff, structureOption } from "../options.ts";
+import {
+  integer,
+  kernelsOption,
+  number,
+  numberOrOff,
+  onOff,
+  structureOption,
+  threadsOption,
+} from "../options.ts";
 import { note, percent, printJson } from "../output.ts";
+import { threadsText } from "../open-engine.ts";
 import { progressBar } from "../progress.ts";
 import { checkCombinations, settingsOf, type TrainOptions } from "../train-options.ts";
 import { checkIds, readLabelledData, readLanguageData } from "../training-data.ts";
@@ -70,6 +79,7 @@ export function command(): Command {
     .option("--checkpoint-every <n>", "save a state to resume from every n steps", integer(1))
     .option("--resume", "continue from the checkpoint in --out")
     .addOption(kernelsOption())
+    .addOption(threadsOption("auto"))
     .option("--out <dir>", "folder for the adapter (PEFT) and checkpoints")
     .option("--log <file>", 'one JSON line per step: {"step","loss",...}')
     .option("--json", "one JSON line at the end")
@@ -85,6 +95,7 @@ function run(options: TrainOptions): void {
   const session = openSession({
     model: options.model,
     kernels: options.kernels,
+    threads: options.threads,
     task: isClassifier ? "classify" : "causal-lm",
     seed: options.seed,
     ...(isClassifier ? { labels: headOrder(data.labels, storedLabels(options.model)) } : {}),
@@ -122,7 +133,8 @@ function run(options: TrainOptions): void {
     note(`adapter: ${options.out}`);
   }
   if (options.json === true) {
-    printJson({ steps: tuner.stepCount, kernels: session.engine.variant, ...scores });
+    const { variant: kernels, threads } = session.engine;
+    printJson({ steps: tuner.stepCount, kernels, threads, ...scores });
   }
 }
 
@@ -185,6 +197,7 @@ function loop(
   const seconds = (performance.now() - startMs) / 1000;
   note(
     `${tuner.stepCount} steps in ${seconds.toFixed(1)} s on ${engine.variant} kernels, ` +
+      `${threadsText(engine.threads)}, ` +
       `last loss ${lastLoss.toFixed(4)}, step memory ${(stepPeakBytes / 1e6).toFixed(1)} MB`,
   );
   return { loss: lastLoss, seconds, step_peak_bytes: stepPeakBytes, held_out: evaluation };

@@ -10,6 +10,8 @@ export interface ResidentBaseOptions {
   readonly folder: string;
   readonly labels: readonly string[];
   readonly kernels: NonNullable<EngineOptions["kernels"]>;
+  /** One when absent. */
+  readonly threads?: NonNullable<EngineOptions["threads"]>;
   /** By default a new one each time, so that memory which a smaller model does not need goes back to the system. */
   readonly createEngine?: () => Engine;
 }
@@ -46,6 +48,8 @@ export class ResidentBase {
 
   /** Says that the weights are no longer the base's: the next use loads them anew. */
   discard(): void {
+    // An engine of the caller's own goes on to serve others.
+    if (this.#options.createEngine === undefined) this.#resident?.model.engine.dispose();
     this.#resident = undefined;
   }
 
@@ -61,10 +65,10 @@ export class ResidentBase {
   }
 
   #load(structure: Structure): Resident {
-    const { folder, labels, kernels, createEngine } = this.#options;
+    const { folder, labels, kernels, threads = 1, createEngine } = this.#options;
     // First of all let go of the engine before: the two shall not be there at the same time.
-    this.#resident = undefined;
-    const engine = createEngine?.() ?? Engine.create({ kernels });
+    this.discard();
+    const engine = createEngine?.() ?? Engine.create({ kernels, threads });
     // The head must start alike on every device, or averaging the first round means nothing.
     const model = loadModel(engine, folder, { task: "classify", labels, headSeed: 1, structure });
     const freshHead = model

@@ -1,24 +1,21 @@
 /** What threads compute has the bits of what one thread computes, for every kernel that is shared out. */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { after, test } from "node:test";
 import fc from "fast-check";
 import { checkCases, type CheckArgument } from "../../../src/backend/check-cases.ts";
 import type { Kernels } from "../../../src/backend/kernels.ts";
-import { loadThreaded, type ThreadedSet } from "../../../src/backend/threads/load.ts";
 import { sharedKernels, splitsOf } from "../../../src/backend/threads/splits.ts";
 import { loadKernels } from "../../../src/backend/wasm.ts";
-import { bytesAfterCall } from "../../support/shared-calls.ts";
+import { bytesAfterCall, type KernelSet } from "../../support/shared-calls.ts";
 
-const moduleUrl = new URL("../../../../build/kernels.simd.threads.wasm", import.meta.url);
-const module = new WebAssembly.Module(new Uint8Array(readFileSync(moduleUrl)));
 /** Every call is divided, however small. */
 const leastShareNs = 0;
-const teams: ThreadedSet[] = [2, 3, 4].map((threads) =>
-  loadThreaded(module, threads, undefined, leastShareNs),
-);
-after(() => teams.forEach((set) => set.dispose()));
-const alone = loadKernels();
+const groups = [loadKernels({ variant: "simd" }), loadKernels({ variant: "auto" })].map((alone) => {
+  const { variant } = alone;
+  const teams = [2, 3, 4].map((threads) => loadKernels({ variant, threads, leastShareNs }));
+  return { variant, alone, teams };
+});
+after(() => groups.forEach(({ teams }) => teams.forEach((set) => set.dispose())));
 
 const cases = checkCases as unknown as Record<
   string,
@@ -32,21 +29,26 @@ for (const name of sharedKernels) {
       fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { minLength: 2, maxLength: 2 }),
       fc.boolean(),
       (n, parts, isWhole) => {
-        // Fewer rows than the buffers hold, down to none.
-        const fewer = (numbers: number[]): void => {
+        // Fewer rows than the buffers hold, down to none, and mostly without what sums over them.
+        const change = (numbers: number[]): void => {
           splitsOf(name).forEach(({ count, sums = [] }, i) => {
             for (const pointer of sums) if (n % 4 > 0) numbers[pointer] = 0;
             if (!isWhole) numbers[count] = Math.floor((numbers[count] as number) * (parts[i] ?? 1));
           });
         };
-        const run = (set: { kernels: Kernels; memory: WebAssembly.Memory }): string[] => {
+        const run = (set: KernelSet): string[] => {
           const args = (cases[name] as (typeof cases)[string])(n, set.kernels);
-          return bytesAfterCall(set, name, args, n, fewer);
+          return bytesAfterCall(set, name, args, n, change);
         };
-        const want = run(alone);
-        teams.forEach((team, i) => assert.deepEqual(run(team), want, `${i + 2} threads`));
+        for (const { variant, alone, teams } of groups) {
+          const want = run(alone);
+          for (const team of teams) {
+            assert.equal(team.variant, variant);
+            assert.deepEqual(run(team), want, `${team.threads} threads, ${variant}`);
+          }
+        }
       },
     );
-    fc.assert(property, { seed: 11, numRuns: 40 });
+    fc.assert(property, { seed: 11, numRuns: 30 });
   });
 }
