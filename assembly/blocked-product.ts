@@ -1,6 +1,7 @@
 // One block of K of a matrix product: which parts of a and b are packed, and the walk over the tiles.
 import { packColumns, packRows, packStripFromColumns, packStripFromRows } from "./pack";
-import { NR, TILE_BYTES, bytes, shortTile, tallRows, tallTile } from "./tile";
+import { NR, bytes, shortTile, tallRows, tallTile } from "./tile";
+import { TILE_BYTES, WIDE, usesWideTiles, wideTile } from "./wide-tile";
 
 /** Rows of a packed at a time, a multiple of five and of six: 60 KiB. */
 const MC: i32 = 60;
@@ -13,9 +14,16 @@ const PACK_A_COLUMNS: i32 = 32;
 
 /** Bytes of scratch for `fewRows` and `manyRows` on blocks of up to M rows, N columns and `depth` k. */
 export function blockedScratchBytes(M: i32, N: i32, depth: i32): i32 {
-  const panels = roundUp(min(N, NC), NR) * depth;
+  const panels = roundUp(min(N, NC), WIDE) * depth;
   const strips = min(M, MC) * depth;
   return TILE_BYTES + ((panels + strips) << 2);
+}
+
+/** Columns of the next panel where `left` are left: the width of the tile that reads it. */
+// @ts-ignore: decorator
+@inline
+function panelColumns(left: i32): i32 {
+  return left > NR && usesWideTiles() ? WIDE : NR;
 }
 
 // @ts-ignore: decorator
@@ -44,7 +52,7 @@ export function fewRows(
   for (let n: i32 = 0; n < N; n += NR) {
     const columns = min(NR, N - n);
     const whole = columns == NR;
-    if (!whole) packColumns(panel, b, depth, bRow, columns);
+    if (!whole) packColumns(panel, bytes(NR), b, depth, bRow, columns);
     const from = whole ? b : panel;
     const step = whole ? bRow : bytes(NR);
     shortTiles(
@@ -85,7 +93,7 @@ export function manyRows(
   accumulate: i32,
 ): void {
   const panels = scratch + TILE_BYTES;
-  const strips = panels + bytes(roundUp(min(N, NC), NR) * depth);
+  const strips = panels + bytes(roundUp(min(N, NC), WIDE) * depth);
   const stripBytes = bytes(tallRows() * depth);
   for (let n: i32 = 0; n < N; n += NC) {
     const width = min(NC, N - n);
@@ -100,32 +108,41 @@ export function manyRows(
       const aLow = aFrom + <usize>low * aRow;
       let to = out + <usize>m * outRow + bytes(n);
       let panel = panels;
-      for (let j: i32 = 0; j < width; j += NR) {
-        const columns = min(NR, width - j);
+      for (let j: i32 = 0; j < width; ) {
+        const wide = panelColumns(width - j);
+        const step = bytes(wide);
+        const columns = min(wide, width - j);
         let tile = to;
         let strip = strips;
         for (let i: i32 = 0; i < tall; i++) {
-          tallTile(tile, strip, panel, depth, outRow, columns, alpha, accumulate, scratch);
+          if (wide == NR) {
+            tallTile(tile, strip, panel, depth, outRow, columns, alpha, accumulate, scratch);
+          } else {
+            wideTile(tile, strip, panel, depth, outRow, columns, alpha, accumulate, scratch);
+          }
           tile += <usize>tallRows() * outRow;
           strip += stripBytes;
         }
-        shortTiles(
-          tile,
-          aLow,
-          panel,
-          scratch,
-          height - low,
-          columns,
-          depth,
-          aRow,
-          aStep,
-          bytes(NR),
-          outRow,
-          alpha,
-          accumulate,
-        );
-        to += bytes(NR);
-        panel += bytes(NR * depth);
+        for (let c: i32 = 0; c < columns; c += NR) {
+          shortTiles(
+            tile + bytes(c),
+            aLow,
+            panel + bytes(c),
+            scratch,
+            height - low,
+            min(NR, columns - c),
+            depth,
+            aRow,
+            aStep,
+            step,
+            outRow,
+            alpha,
+            accumulate,
+          );
+        }
+        to += step;
+        panel += step * depth;
+        j += wide;
       }
     }
   }
@@ -139,11 +156,18 @@ function packPanels(
   bRow: usize,
   bTransposed: bool,
 ): void {
-  for (let j: i32 = 0; j < width; j += NR) {
-    const columns = min(NR, width - j);
-    if (bTransposed) packRows(panels, b + <usize>j * bRow, depth, bRow, columns);
-    else packColumns(panels, b + bytes(j), depth, bRow, columns);
-    panels += bytes(NR * depth);
+  for (let j: i32 = 0; j < width; ) {
+    const wide = panelColumns(width - j);
+    const step = bytes(wide);
+    const columns = min(wide, width - j);
+    for (let c: i32 = 0; c < columns; c += NR) {
+      const to = panels + bytes(c);
+      const count = min(NR, columns - c);
+      if (bTransposed) packRows(to, step, b + <usize>(j + c) * bRow, depth, bRow, count);
+      else packColumns(to, step, b + bytes(j + c), depth, bRow, count);
+    }
+    panels += step * depth;
+    j += wide;
   }
 }
 

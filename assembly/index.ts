@@ -23,6 +23,7 @@ export * from "./rope";
 export { softmaxBackwardF32, softmaxF32 } from "./softmax";
 export * from "./stored-product";
 export * from "./unit-scores";
+export { useWideTiles } from "./wide-tile";
 
 /** First byte above the module's static data: where the caller's arena may start. */
 export function heapBase(): i32 {

@@ -1,8 +1,5 @@
 // Packing: eight columns of b, or the rows of one tall tile of a, in the order a tile reads them.
-import { NR, tallRows } from "./tile";
-
-/** Bytes from one k to the next in a packed panel. */
-const PANEL_STEP: usize = (<usize>NR) << 2;
+import { NR, bytes, tallRows } from "./tile";
 
 /** Bytes from one k to the next in a packed strip. */
 // @ts-ignore: decorator
@@ -11,28 +8,42 @@ function stripStep(): usize {
   return (<usize>tallRows()) << 2;
 }
 
-/** panel[k, 0..8] = b[k, 0..8]; `columns` are valid, the others become zero. */
-export function packColumns(panel: usize, b: usize, K: i32, bRow: usize, columns: i32): void {
+/** panel[k, 0..8] = b[k, 0..8], `step` bytes per k; `columns` are valid, the others become zero. */
+export function packColumns(
+  panel: usize,
+  step: usize,
+  b: usize,
+  K: i32,
+  bRow: usize,
+  columns: i32,
+): void {
   if (columns == NR) {
     for (let k = K; k > 0; k--) {
       v128.store(panel, v128.load(b));
       v128.store(panel, v128.load(b, 16), 16);
-      panel += PANEL_STEP;
+      panel += step;
       b += bRow;
     }
     return;
   }
   for (let k = K; k > 0; k--) {
     for (let c: i32 = 0; c < NR; c++) {
-      store<f32>(panel, c < columns ? load<f32>(b + ((<usize>c) << 2)) : 0);
-      panel += 4;
+      store<f32>(panel + bytes(c), c < columns ? load<f32>(b + bytes(c)) : 0);
     }
+    panel += step;
     b += bRow;
   }
 }
 
-/** panel[k, 0..8] = b[0..8, k]: transposes; rows beyond `rows` repeat the last one. */
-export function packRows(panel: usize, b: usize, K: i32, bRow: usize, rows: i32): void {
+/** panel[k, 0..8] = b[0..8, k], `step` bytes per k: transposes; rows beyond `rows` repeat the last one. */
+export function packRows(
+  panel: usize,
+  step: usize,
+  b: usize,
+  K: i32,
+  bRow: usize,
+  rows: i32,
+): void {
   const b0 = b;
   const b1 = rows > 1 ? b0 + bRow : b0;
   const b2 = rows > 2 ? b1 + bRow : b1;
@@ -46,7 +57,7 @@ export function packRows(panel: usize, b: usize, K: i32, bRow: usize, rows: i32)
   for (; k + 16 <= end; k += 16) {
     transpose4(
       panel,
-      PANEL_STEP,
+      step,
       v128.load(b0 + k),
       v128.load(b1 + k),
       v128.load(b2 + k),
@@ -54,13 +65,13 @@ export function packRows(panel: usize, b: usize, K: i32, bRow: usize, rows: i32)
     );
     transpose4(
       panel + 16,
-      PANEL_STEP,
+      step,
       v128.load(b4 + k),
       v128.load(b5 + k),
       v128.load(b6 + k),
       v128.load(b7 + k),
     );
-    panel += 4 * PANEL_STEP;
+    panel += 4 * step;
   }
   for (; k < end; k += 4) {
     store<f32>(panel, load<f32>(b0 + k));
@@ -71,7 +82,7 @@ export function packRows(panel: usize, b: usize, K: i32, bRow: usize, rows: i32)
     store<f32>(panel, load<f32>(b5 + k), 20);
     store<f32>(panel, load<f32>(b6 + k), 24);
     store<f32>(panel, load<f32>(b7 + k), 28);
-    panel += PANEL_STEP;
+    panel += step;
   }
 }
 

@@ -4,9 +4,6 @@ import { madd } from "./simd";
 /** Columns of a tile and of a packed panel: two vectors. */
 export const NR: i32 = 8;
 
-/** Bytes of scratch a tile needs to spill its sums when it hangs over an edge of out. */
-export const TILE_BYTES: i32 = 6 * NR * 4;
-
 /**
  * Rows of the tall tile. With separate multiply and add each row needs a product register besides
  * its two sums, so a sixth row would spill; fused, six rows use the fifteen registers to the last.
@@ -77,8 +74,8 @@ export function tallTile(
     a += tallRows() << 2;
     b += NR << 2;
   }
-  const scale = f32x4.splat(alpha);
   if (columns == NR) {
+    const scale = f32x4.splat(alpha);
     storeRow(out, c00, c01, scale, accumulate);
     storeRow((out += outRow), c10, c11, scale, accumulate);
     storeRow((out += outRow), c20, c21, scale, accumulate);
@@ -87,13 +84,22 @@ export function tallTile(
     if (ASC_FEATURE_RELAXED_SIMD) storeRow((out += outRow), c50, c51, scale, accumulate);
     return;
   }
-  spillRow(spill, c00, c01);
-  spillRow(spill + 32, c10, c11);
-  spillRow(spill + 64, c20, c21);
-  spillRow(spill + 96, c30, c31);
-  spillRow(spill + 128, c40, c41);
-  if (ASC_FEATURE_RELAXED_SIMD) spillRow(spill + 160, c50, c51);
-  storeEdge(out, spill, outRow, tallRows(), columns, alpha, accumulate);
+  // Constant offsets from one address: only so does V8 merge neighbours into vectors of 256 bits.
+  v128.store(spill, c00);
+  v128.store(spill, c01, 16);
+  v128.store(spill, c10, 32);
+  v128.store(spill, c11, 48);
+  v128.store(spill, c20, 64);
+  v128.store(spill, c21, 80);
+  v128.store(spill, c30, 96);
+  v128.store(spill, c31, 112);
+  v128.store(spill, c40, 128);
+  v128.store(spill, c41, 144);
+  if (ASC_FEATURE_RELAXED_SIMD) {
+    v128.store(spill, c50, 160);
+    v128.store(spill, c51, 176);
+  }
+  storeEdge(out, spill, NR, outRow, tallRows(), columns, alpha, accumulate);
 }
 
 /**
@@ -149,31 +155,28 @@ export function shortTile(
     a3 += aStep;
     b += bStep;
   }
-  const scale = f32x4.splat(alpha);
   if (rows == 4 && columns == NR) {
+    const scale = f32x4.splat(alpha);
     storeRow(out, c00, c01, scale, accumulate);
     storeRow((out += outRow), c10, c11, scale, accumulate);
     storeRow((out += outRow), c20, c21, scale, accumulate);
     storeRow((out += outRow), c30, c31, scale, accumulate);
     return;
   }
-  spillRow(spill, c00, c01);
-  spillRow(spill + 32, c10, c11);
-  spillRow(spill + 64, c20, c21);
-  spillRow(spill + 96, c30, c31);
-  storeEdge(out, spill, outRow, rows, columns, alpha, accumulate);
+  v128.store(spill, c00);
+  v128.store(spill, c01, 16);
+  v128.store(spill, c10, 32);
+  v128.store(spill, c11, 48);
+  v128.store(spill, c20, 64);
+  v128.store(spill, c21, 80);
+  v128.store(spill, c30, 96);
+  v128.store(spill, c31, 112);
+  storeEdge(out, spill, NR, outRow, rows, columns, alpha, accumulate);
 }
 
 // @ts-ignore: decorator
 @inline
-function spillRow(to: usize, left: v128, right: v128): void {
-  v128.store(to, left);
-  v128.store(to, right, 16);
-}
-
-// @ts-ignore: decorator
-@inline
-function storeRow(out: usize, left: v128, right: v128, scale: v128, accumulate: i32): void {
+export function storeRow(out: usize, left: v128, right: v128, scale: v128, accumulate: i32): void {
   left = f32x4.mul(scale, left);
   right = f32x4.mul(scale, right);
   if (accumulate) {
@@ -184,10 +187,11 @@ function storeRow(out: usize, left: v128, right: v128, scale: v128, accumulate: 
   v128.store(out, right, 16);
 }
 
-/** Writes the part of a spilled tile that lies inside out, rounding exactly as `storeRow` does. */
-function storeEdge(
+/** Writes the part of a spilled tile, `width` wide, that lies inside out, rounding exactly as `storeRow` does. */
+export function storeEdge(
   out: usize,
   spill: usize,
+  width: i32,
   outRow: usize,
   rows: i32,
   columns: i32,
@@ -195,12 +199,11 @@ function storeEdge(
   accumulate: i32,
 ): void {
   for (let r: i32 = 0; r < rows; r++) {
-    for (let c: usize = 0; c < <usize>columns; c++) {
-      const sum = alpha * load<f32>(spill + (c << 2));
-      const to = out + (c << 2);
-      store<f32>(to, accumulate ? load<f32>(to) + sum : sum);
+    for (let c: usize = 0; c < bytes(columns); c += 4) {
+      const sum = alpha * load<f32>(spill + c);
+      store<f32>(out + c, accumulate ? load<f32>(out + c) + sum : sum);
     }
     out += outRow;
-    spill += NR << 2;
+    spill += bytes(width);
   }
 }

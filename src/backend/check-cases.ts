@@ -2,7 +2,7 @@
 import type { Rng } from "../base/rng.ts";
 import type { Kernels } from "./kernels.ts";
 
-/** Kernels that compute; the others only answer questions about sizes. */
+/** Kernels that compute; the others answer questions about sizes or choose between equal ways. */
 export type CheckedKernel = Exclude<
   keyof Kernels,
   | "heapBase"
@@ -11,6 +11,7 @@ export type CheckedKernel = Exclude<
   | "int8DotOffset"
   | "int8ScratchBytes"
   | "widenedScratchBytes"
+  | "useWideTiles"
 >;
 
 /** A buffer argument: what it holds before the call, and whether the call's result is compared. */

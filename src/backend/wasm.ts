@@ -20,6 +20,10 @@ export interface LoadOptions {
   readonly threads?: ThreadChoice;
   /** Least estimated time of a share that is handed to another thread; 0 shares out every call, for checks. */
   readonly leastShareNs?: number;
+  /** Vectors of 256 bits where they are faster (default), or never; the results have the same bits. */
+  readonly wideTiles?: "auto" | "never";
+  /** Times tiles of either width, by default with the system's clock. */
+  readonly clock?: Pick<Clock, "nowMs">;
 }
 
 export interface LoadedKernels {

@@ -22,6 +22,8 @@ interface Sizes {
   readonly padding: readonly [number, number, number];
   readonly alpha: number;
   readonly accumulate: number;
+  /** Whether wide tiles are switched on. */
+  readonly isWide: number;
 }
 
 const sizes: fc.Arbitrary<Sizes> = fc.record({
@@ -31,6 +33,7 @@ const sizes: fc.Arbitrary<Sizes> = fc.record({
   padding: fc.tuple(side(9), side(9), side(9)),
   alpha: fc.constantFrom(1, 1, -0.5, 0.3, 0),
   accumulate: fc.constantFrom(0, 1),
+  isWide: fc.constantFrom(0, 1),
 });
 
 const forms = {
@@ -59,7 +62,7 @@ for (const form of formNames) {
     // Of the shapes that are timed, those that plain loops can follow.
     examples: matmulShapes
       .filter((shape) => shape.form === form && gflopOf(shape) < 0.004)
-      .map(({ M, N, K }): Sizes => ({ M, N, K, padding: [0, 3, 5], alpha: 1, accumulate: 1 })),
+      .map(({ M, N, K }): Sizes => ({ M, N, K, padding: [0, 3, 5], alpha: 1, accumulate: 1, isWide: 1 })),
     runs: 300,
     buffers: (sizes, kernels): Record<"a" | "b" | "out" | "scratch", BufferSpec> => ({
       a: { role: "in", length: extent(sizes[a[0]], sizes[a[1]], sizes[a[1]] + sizes.padding[0]) },
@@ -78,7 +81,9 @@ for (const form of formNames) {
       const lda = sizes[a[1]] + padding[0];
       const ldb = sizes[b[1]] + padding[1];
       const ldc = N + padding[2];
+      kernels.useWideTiles(sizes.isWide);
       kernels[name](at.out, at.a, at.b, at.scratch, M, N, K, lda, ldb, ldc, alpha, accumulate);
+      kernels.useWideTiles(0);
     },
     tolerance,
   });
@@ -138,12 +143,16 @@ function takeOut({ set, out, M, N }: Product): Uint8Array {
   return copy;
 }
 
-test("an element of a product has the same bits however rows and columns are split", () => {
+test("an element of a product has the same bits however rows and columns are split, and in tiles of either width", () => {
   for (const set of runnableVariants()) {
     for (const form of formNames) {
       const product = layProduct(set, form, 67, 141, 300);
       runBlock(product, 0, 0, 67, 141);
       const whole = takeOut(product);
+      set.kernels.useWideTiles(1);
+      runBlock(product, 0, 0, 67, 141);
+      assert.deepEqual(takeOut(product), whole, `${set.variant} ${form} in wide tiles`);
+      set.kernels.useWideTiles(0);
       for (const [rows, columns] of [
         [1, 141],
         [67, 1],

@@ -1,7 +1,8 @@
 /** Twins of the matrix products: plain loops over float64 sums. */
 import type { KernelSubset } from "../kernels.ts";
 
-type MatmulName = "matmulScratchBytes" | "matmulNnF32" | "matmulNtF32" | "matmulTnF32";
+type MatmulName =
+  "matmulScratchBytes" | "matmulNnF32" | "matmulNtF32" | "matmulTnF32" | "useWideTiles";
 
 /** Element strides of one operand: along the output's own dimension, and along K. */
 interface Strides {
@@ -9,7 +10,7 @@ interface Strides {
   readonly inner: number;
 }
 
-/** Twins of assembly/matmul.ts; they need no scratch. */
+/** Twins of assembly/matmul.ts; they need no scratch and have no tiles. */
 export function createMatmulTwins(memory: WebAssembly.Memory): KernelSubset<MatmulName> {
   function product(
     ...[out, a, b, , M, N, K, , , ldc, alpha, accumulate]: Parameters<
@@ -36,6 +37,7 @@ export function createMatmulTwins(memory: WebAssembly.Memory): KernelSubset<Matm
   }
   return {
     matmulScratchBytes: () => 0,
+    useWideTiles: () => undefined,
     matmulNnF32: (...args) =>
       product(...args)({ outer: args[7], inner: 1 }, { outer: 1, inner: args[8] }),
     matmulNtF32: (...args) =>
