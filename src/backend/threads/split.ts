@@ -2,12 +2,7 @@
 import type { Kernels } from "../kernels.ts";
 import type { SharedCall } from "./board.ts";
 
-/** A pointer argument that advances by `bytes` times the product of the arguments `sizes` per unit. */
-export interface Move {
-  readonly pointer: number;
-  readonly bytes: number;
-  readonly sizes: readonly number[];
-}
+type Arguments = readonly number[];
 
 /** Arguments are named by their position in the kernel's list of parameters, from 0. */
 export interface Split {
@@ -15,17 +10,47 @@ export interface Split {
   readonly count: number;
   /** A share is a multiple of so many units, but for the last. */
   readonly grain: number;
-  /** Everything else is the same in every share. A pointer that is 0 stays 0. */
+  /** Pointers that advance from unit to unit, unless they are 0; everything else is the same in every share. */
   readonly moves: readonly Move[];
-  /** Rough time of a unit: so many nanoseconds times the product of the arguments `sizes`. */
-  readonly time: { readonly ns: number; readonly sizes: readonly number[] };
+  /** Rough time of a unit in nanoseconds. */
+  readonly unitNs: (args: Arguments) => number;
   /** The scratch argument and the bytes that one share of a call takes there. */
-  readonly scratch?: {
-    readonly pointer: number;
-    readonly bytes: (kernels: Kernels, args: readonly number[]) => number;
-  };
+  readonly scratch?: Scratch;
   /** Pointers to sums over the units: a call in which one of them is not 0 stays whole. */
   readonly sums?: readonly number[];
+}
+
+export interface Move {
+  readonly pointer: number;
+  /** Bytes from one unit to the next. */
+  readonly stride: (args: Arguments) => number;
+}
+
+export interface Scratch {
+  readonly pointer: number;
+  readonly bytes: (kernels: Kernels, args: Arguments) => number;
+}
+
+/** The product of some of the arguments, by position; 1 without any. */
+export function sizeOf(args: Arguments, positions: readonly number[]): number {
+  let size = 1;
+  for (const position of positions) size *= args[position] as number;
+  return size;
+}
+
+/** A pointer to numbers of so many bytes, of which a unit has as many as the product of the size arguments. */
+export function moveBytes(bytes: number, pointer: number, ...sizes: readonly number[]): Move {
+  return { pointer, stride: (args) => bytes * sizeOf(args, sizes) };
+}
+
+/** A pointer to floats. */
+export function by(pointer: number, ...sizes: readonly number[]): Move {
+  return moveBytes(4, pointer, ...sizes);
+}
+
+/** So many nanoseconds times the product of the size arguments, for each unit. */
+export function costs(ns: number, ...sizes: readonly number[]): Split["unitNs"] {
+  return (args) => ns * sizeOf(args, sizes);
 }
 
 /** Distance of the shares' parts of scratch: what one of them needs, in whole lines of the cache. */
@@ -42,9 +67,9 @@ export interface Division {
 
 /**
  * The division of a call among so many threads, every share worth about `leastShareNs` or more; null when
- * the call stays whole. Of several possible divisions the one with the most units is taken. Where the
- * call is worth it, a long share for each thread is followed by a short one: that evens out what one was
- * late or slow by, while little is packed twice.
+ * the call stays whole. The first division with parts enough is taken, else the one with the most. Where
+ * the call is worth it, a long share for each thread is followed by a short one: that evens out what one
+ * was late or slow by, while little is packed twice.
  */
 export function divide(
   splits: readonly Split[],
@@ -60,23 +85,16 @@ export function divide(
     if (grains <= mostGrains || split.sums?.some((pointer) => args[pointer] !== 0)) continue;
     best = split;
     mostGrains = grains;
+    if (grains >= 4 * threads) break;
   }
   if (best === null) return null;
-  const worth = Math.floor(callNs(best, args) / Math.max(leastShareNs, 1e-9));
+  const worth = Math.floor(
+    ((args[best.count] as number) * best.unitNs(args)) / Math.max(leastShareNs, 1e-9),
+  );
   const most = Math.min(mostGrains, worth);
   if (most >= 4 * threads) return { split: best, shares: 2 * threads, longShares: threads };
   const shares = Math.min(most, threads);
   return shares > 1 ? { split: best, shares, longShares: shares } : null;
-}
-
-function callNs({ count, time }: Split, args: readonly number[]): number {
-  return (args[count] as number) * time.ns * product(args, time.sizes);
-}
-
-function product(args: readonly number[], sizes: readonly number[]): number {
-  let result = 1;
-  for (const size of sizes) result *= args[size] as number;
-  return result;
 }
 
 /** The arguments of one share of a call, for the thread of that number; the calling one is number 0. */
@@ -91,9 +109,9 @@ export function shareArguments(
   const from = shareStart(split, call, share);
   const out = args.slice();
   out[count] = shareStart(split, call, share + 1) - from;
-  for (const { pointer, bytes, sizes } of moves) {
+  for (const { pointer, stride } of moves) {
     const base = args[pointer] as number;
-    if (base !== 0) out[pointer] = base + from * bytes * product(args, sizes);
+    if (base !== 0) out[pointer] = base + from * stride(args);
   }
   if (scratch !== undefined) {
     out[scratch.pointer] = (args[scratch.pointer] as number) + thread * call.scratchStride;

@@ -4,21 +4,18 @@
  * sequences that are computed independently of each other. A sum over rows is never cut in two.
  */
 import type { Kernels } from "../kernels.ts";
-import type { Move, Split } from "./split.ts";
+import { productSplits, storageSplits } from "./product-splits.ts";
+import { by, costs, moveBytes, type Split } from "./split.ts";
 
 /** Elements that fill a line of the cache, so that two threads do not write to the same one. */
 const LINE = 16;
-
-/** A pointer to floats that advances by the product of the size arguments per unit; by one without any. */
-const by = (pointer: number, ...sizes: number[]): Move => ({ pointer, bytes: 4, sizes });
-const halvesBy = (pointer: number, ...sizes: number[]): Move => ({ pointer, bytes: 2, sizes });
 
 /** Elementwise kernels: the number of elements, then the pointers; `ns` per element. */
 const elements = (count: number, pointers: readonly number[], ns: number): Split => ({
   count,
   grain: LINE,
   moves: pointers.map((pointer) => by(pointer)),
-  time: { ns, sizes: [] },
+  unitNs: costs(ns),
 });
 
 /** Kernels over the rows of matrices of one width: both arguments, then pointers to rows and to one number per row. */
@@ -34,39 +31,12 @@ const rows = (
     ...matrices.map((pointer) => by(pointer, width)),
     ...columns.map((pointer) => by(pointer)),
   ],
-  time: { ns, sizes: [width] },
+  unitNs: costs(ns, width),
 });
 
-// Arguments of the products: out a b scratch M N K lda ldb ldc alpha accumulate.
-const [OUT, A, B, SCRATCH, M, N, K, LDA, LDB, LDC] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] as const;
-const productScratch: Split["scratch"] = {
-  pointer: SCRATCH,
-  bytes: (kernels, args) =>
-    kernels.matmulScratchBytes(args[M] as number, args[N] as number, args[K] as number),
-};
-
-/** A product over the rows or the columns of out, whichever are more: the operand of the others is packed by every thread. */
-const product = (perRow: Move, perColumn: Move): readonly Split[] => [
-  {
-    count: M,
-    grain: 4,
-    moves: [by(OUT, LDC), perRow],
-    time: { ns: 0.06, sizes: [N, K] },
-    scratch: productScratch,
-  },
-  {
-    count: N,
-    grain: 8,
-    moves: [by(OUT), perColumn],
-    time: { ns: 0.06, sizes: [M, K] },
-    scratch: productScratch,
-  },
-];
-
 const table: { readonly [Name in keyof Kernels]?: Split | readonly Split[] } = {
-  matmulNnF32: product(by(A, LDA), by(B)),
-  matmulNtF32: product(by(A, LDA), by(B, LDB)),
-  matmulTnF32: product(by(A), by(B)),
+  ...productSplits,
+  ...storageSplits,
 
   // out probs q k v lengths scratch B T H G D: whole sequences.
   attentionF32: {
@@ -80,7 +50,7 @@ const table: { readonly [Name in keyof Kernels]?: Split | readonly Split[] } = {
       by(4, 8, 10, 11),
       by(5),
     ],
-    time: { ns: 0.2, sizes: [9, 8, 8, 11] },
+    unitNs: costs(0.2, 9, 8, 8, 11),
     scratch: {
       pointer: 6,
       bytes: (kernels, args) =>
@@ -95,7 +65,7 @@ const table: { readonly [Name in keyof Kernels]?: Split | readonly Split[] } = {
       ...[by(0, 11, 12, 14), by(1, 11, 13, 14), by(2, 11, 13, 14), by(3, 11, 12, 14)],
       ...[by(4, 12, 11, 11), by(5, 11, 12, 14), by(6, 11, 13, 14), by(7, 11, 13, 14), by(8)],
     ],
-    time: { ns: 0.5, sizes: [12, 11, 11, 14] },
+    unitNs: costs(0.5, 12, 11, 11, 14),
     scratch: {
       pointer: 9,
       bytes: (kernels, args) =>
@@ -136,19 +106,19 @@ const table: { readonly [Name in keyof Kernels]?: Split | readonly Split[] } = {
   sgdF32: elements(3, [0, 1, 2], 0.5),
   f16ToF32: {
     ...elements(2, [0], 0.5),
-    moves: [by(0), halvesBy(1)],
+    moves: [by(0), moveBytes(2, 1)],
   },
   bf16ToF32: {
     ...elements(2, [0], 0.3),
-    moves: [by(0), halvesBy(1)],
+    moves: [by(0), moveBytes(2, 1)],
   },
   f32ToF16: {
     ...elements(2, [0], 0.8),
-    moves: [halvesBy(0), by(1)],
+    moves: [moveBytes(2, 0), by(1)],
   },
   f32ToBf16: {
     ...elements(2, [0], 0.6),
-    moves: [halvesBy(0), by(1)],
+    moves: [moveBytes(2, 0), by(1)],
   },
 
   // positions advance by one per row, the tables of angles stay.
@@ -156,39 +126,39 @@ const table: { readonly [Name in keyof Kernels]?: Split | readonly Split[] } = {
     count: 5,
     grain: 1,
     moves: [by(0, 6, 7), by(1, 6, 7), by(4)],
-    time: { ns: 0.7, sizes: [6, 7] },
+    unitNs: costs(0.7, 6, 7),
   },
   // Sequences [B, T, C].
   meanPoolF32: {
     count: 3,
     grain: 1,
     moves: [by(0, 5), by(1, 4, 5), by(2)],
-    time: { ns: 0.2, sizes: [4, 5] },
+    unitNs: costs(0.2, 4, 5),
   },
   meanPoolBackwardF32: {
     count: 3,
     grain: 1,
     moves: [by(0, 4, 5), by(1, 5), by(2)],
-    time: { ns: 0.2, sizes: [4, 5] },
+    unitNs: costs(0.2, 4, 5),
   },
   // Sequences [B, T, U, S].
   unitDotsF32: {
     count: 4,
     grain: 1,
     moves: [by(0, 6), by(1, 5, 6, 7), by(2, 5, 6, 7), by(3)],
-    time: { ns: 0.3, sizes: [5, 6, 7] },
+    unitNs: costs(0.3, 5, 6, 7),
   },
   unitAbsDotsF32: {
     count: 4,
     grain: 1,
     moves: [by(0, 6), by(1, 5, 6, 7), by(2, 5, 6, 7), by(3)],
-    time: { ns: 0.3, sizes: [5, 6, 7] },
+    unitNs: costs(0.3, 5, 6, 7),
   },
   unitAbsSumsF32: {
     count: 3,
     grain: 1,
     moves: [by(0, 5), by(1, 4, 5, 6), by(2)],
-    time: { ns: 0.3, sizes: [4, 5, 6] },
+    unitNs: costs(0.3, 4, 5, 6),
   },
 };
 

@@ -100,6 +100,9 @@ function startWorker(setup: ThreadSetup): Worker {
       workerData: setup,
       // Options of the main script, such as one for code on the command line, are none of its business.
       execArgv: [],
+      // It prints nothing, and joined to ours the streams of many threads would be warned of as a leak.
+      stdout: true,
+      stderr: true,
       // It runs kernels and allocates next to nothing.
       resourceLimits: { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 16, stackSizeMb: 1 },
     });

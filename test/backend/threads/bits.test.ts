@@ -49,6 +49,10 @@ for (const name of sharedKernels) {
         }
       },
     );
-    fc.assert(property, { seed: 11, numRuns: 30 });
+    // A product large enough to be divided by blocks of columns.
+    const examples: [number, number[], boolean][] = name.startsWith("matmul")
+      ? [[300, [1, 1], true]]
+      : [];
+    fc.assert(property, { seed: 11, numRuns: 30, examples });
   });
 }
