@@ -17,6 +17,8 @@ import type { StepShape } from "./shapes.ts";
 
 export interface OursOptions {
   readonly kernels: KernelVariant;
+  /** One when absent. */
+  readonly threads?: number;
 }
 
 /** What an engine is asked to work on: token ids [batch·tokens] and one of two labels per sequence. */
