@@ -48,8 +48,8 @@ export class Tape {
     this.#leaves = options.leaves ?? null;
     const { continues } = options;
     this.#nodes = continues === undefined ? [] : continues.#nodes;
-    this.#tracked = continues === undefined ? new Set() : continues.#tracked;
-    this.#gradients = continues === undefined ? new Map() : continues.#gradients;
+    this.#tracked = continues === undefined ? new Set<Tensor>() : continues.#tracked;
+    this.#gradients = continues === undefined ? new Map<Tensor, Tensor>() : continues.#gradients;
   }
 
   /** Whether this is a first run of what runs again in the backward pass: observers wait for that. */

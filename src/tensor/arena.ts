@@ -2,8 +2,7 @@
 import { ArenaError } from "../base/errors.ts";
 import { BlockTable, FREE } from "./block-table.ts";
 
-const regions = ["weights", "state", "step"] as const;
-export type RegionName = (typeof regions)[number];
+export type RegionName = "weights" | "state" | "step";
 
 /** Bytes in use now and at most so far, per region; `memoryBytes` is the size of the linear memory. */
 export interface ArenaStats {

@@ -1,0 +1,74 @@
+/**
+ * Peak memory of a whole device process that trains LoRA factors, by model: figures of docs/memory.md.
+ *
+ *   node dist/bench/memory/main.js [--shapes tiny,small,base] [--flags "--v8 flags"] [--steps 6] [--rounds 2]
+ *
+ * One JSON line per model.
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import type { TrainPlan } from "../../src/protocol/messages.ts";
+import { examplesOf, writeModelFolder } from "./model-folder.ts";
+import type { MemoryJob, MemoryReport } from "./process.ts";
+import { memoryShapes, type MemoryShape } from "./shapes.ts";
+
+const { values: args } = parseArgs({
+  options: {
+    shapes: { type: "string", default: Object.keys(memoryShapes).join() },
+    flags: { type: "string", default: "" },
+    targets: { type: "string", default: "query,value" },
+    batch: { type: "string", default: "8" },
+    tokens: { type: "string", default: "64" },
+    rank: { type: "string", default: "8" },
+    steps: { type: "string", default: "6" },
+    rounds: { type: "string", default: "2" },
+    /** Keeps the model folders there, for the next time. */
+    folder: { type: "string" },
+  },
+});
+
+const LABELS = ["a", "b", "c", "d"];
+const plan: TrainPlan = {
+  ...{ rank: Number(args.rank), alpha: 16, dropout: 0, trainHead: true, trainA: true },
+  targets: args.targets === "all-linear" ? "all-linear" : args.targets.split(","),
+  ...{ steps: Number(args.steps), batchSize: Number(args.batch), maxTokens: Number(args.tokens) },
+  ...{ learningRate: 1e-3, seed: 1, labels: LABELS },
+  ...{ pruning: null, start: "continue", selfPruning: null },
+};
+
+const root = args.folder ?? mkdtempSync(join(tmpdir(), "fedspine-memory-"));
+try {
+  for (const key of args.shapes.split(",")) {
+    const shape = memoryShapes[key];
+    if (shape === undefined) throw new Error(`no shape ${key}`);
+    const report = measure(key, shape);
+    console.log(JSON.stringify({ shape: shape.name, aimBytes: shape.aimBytes, ...report }));
+  }
+} finally {
+  if (args.folder === undefined) rmSync(root, { recursive: true });
+}
+
+function measure(key: string, shape: MemoryShape): MemoryReport {
+  const folder = join(root, key);
+  if (!existsSync(folder)) {
+    writeModelFolder(folder, shape);
+    const lines = examplesOf(shape, LABELS, 400, plan.maxTokens).map((each) =>
+      JSON.stringify(each),
+    );
+    writeFileSync(join(folder, "examples.jsonl"), lines.join("\n"));
+  }
+  const job: MemoryJob = { folder, labels: LABELS, plan, rounds: Number(args.rounds) };
+  const script = fileURLToPath(new URL("./process.js", import.meta.url));
+  const flags = args.flags.split(" ").filter((flag) => flag !== "");
+  const { stdout, stderr, status } = spawnSync(
+    process.execPath,
+    [...flags, script, JSON.stringify(job)],
+    { encoding: "utf8" },
+  );
+  if (status !== 0) throw new Error(stderr);
+  return JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as MemoryReport;
+}
