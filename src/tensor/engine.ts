@@ -1,10 +1,10 @@
 /** The engine: kernels over one linear memory, and steps whose temporaries vanish together. */
-import { sizeOf, type HostArray } from "../base/arrays.ts";
+import type { HostArray } from "../base/arrays.ts";
 import type { Kernels } from "../backend/kernels.ts";
 import type { ThreadChoice } from "../backend/threads/load.ts";
 import { loadKernels, type KernelVariant, type StartedKernels } from "../backend/wasm.ts";
 import { Arena, type ArenaStats, type RegionName } from "./arena.ts";
-import { Tensor, type DType } from "./tensor.ts";
+import { byteLengthOf, Tensor, type DType } from "./tensor.ts";
 
 export interface EngineOptions {
   /** "simd" (default) gives the same bits on every CPU; "auto" prefers fused multiply-add where it runs. */
@@ -59,7 +59,7 @@ export class Engine {
 
   /** A new tensor with undefined contents, in the step region unless told otherwise. */
   empty(shape: readonly number[], region: RegionName = "step", dtype: DType = "f32"): Tensor {
-    const ptr = this.arena.allocate(region, sizeOf(shape) * 4);
+    const ptr = this.arena.allocate(region, byteLengthOf(shape, dtype));
     return new Tensor(this.arena, shape, dtype, ptr, region);
   }
 
@@ -90,7 +90,7 @@ export class Engine {
   /** Keeps the first elements of a weights or state tensor, under a smaller shape, and gives the rest back. */
   shrink(tensor: Tensor, shape: readonly number[]): void {
     tensor.shrink(shape);
-    this.arena.shrink(tensor.ptr, tensor.size * 4);
+    this.arena.shrink(tensor.ptr, tensor.byteLength);
   }
 
   /** Forgets every tensor: for one model after another in the same memory. None of the earlier tensors may be used again. */

@@ -1,17 +1,18 @@
 /** A tensor: a shape and an address in linear memory; it owns nothing and needs no disposal. */
 import { shapeText, sizeOf } from "../base/arrays.ts";
+import { bytesOf, scalesOffset, type BaseDtype } from "../base/base-dtype.ts";
 import { ArenaError, ShapeError } from "../base/errors.ts";
 import type { Arena, RegionName } from "./arena.ts";
 
-export type DType = "f32" | "i32";
+/** Numbers to compute with, whole numbers for indices, and the formats that a frozen weight may have besides. */
+export type DType = BaseDtype | "i32";
 
-/** Row-major values at `ptr`. A step tensor is valid until its step ends; reading it later throws ArenaError. */
+/** Row-major values at `ptr`; a format with scales has them behind the values. A step tensor is valid until its step ends; reading it later throws ArenaError. */
 export class Tensor {
   readonly dtype: DType;
   readonly ptr: number;
   readonly region: RegionName;
-  /** Whether gradients with respect to it are wanted; set on parameters. */
-  requiresGrad = false;
+  #requiresGrad = false;
   #shape: readonly number[];
   readonly #arena: Arena;
   readonly #generation: number;
@@ -33,6 +34,22 @@ export class Tensor {
 
   get shape(): readonly number[] {
     return this.#shape;
+  }
+
+  /** Whether gradients with respect to it are wanted; set on parameters. Throws ShapeError unless it is f32. */
+  get requiresGrad(): boolean {
+    return this.#requiresGrad;
+  }
+
+  set requiresGrad(wanted: boolean) {
+    if (wanted && this.dtype !== "f32") {
+      throw new ShapeError("tensor: no gradient for a weight that is stored to be frozen", {
+        expected: "f32",
+        got: `${this.dtype} ${shapeText(this.shape)}`,
+        hint: "load the base in f32 to train its weights",
+      });
+    }
+    this.#requiresGrad = wanted;
   }
 
   /** Number of elements. */
@@ -77,6 +94,11 @@ export class Tensor {
     return new Tensor(this.#arena, shape, this.dtype, this.ptr, this.region);
   }
 
+  /** What it takes of the memory. */
+  get byteLength(): number {
+    return byteLengthOf(this.shape, this.dtype);
+  }
+
   /** Forgets all but the first elements. {@link Engine.shrink} calls it and gives the memory back. */
   shrink(shape: readonly number[]): void {
     if (sizeOf(shape) > this.size) {
@@ -99,4 +121,27 @@ export class Tensor {
       });
     }
   }
+}
+
+/** Bytes of a tensor's values and scales. */
+export function byteLengthOf(shape: readonly number[], dtype: DType): number {
+  if (dtype === "f32" || dtype === "i32") return 4 * sizeOf(shape);
+  const [rows, cols] = matrixSides(shape, dtype);
+  return bytesOf(dtype, rows, cols);
+}
+
+/** Address of a stored weight's scales. */
+export function scalesAt({ ptr, dtype, shape }: Tensor): number {
+  if (dtype === "f32" || dtype === "i32") return ptr;
+  const [rows, cols] = matrixSides(shape, dtype);
+  return ptr + scalesOffset(dtype, rows, cols);
+}
+
+function matrixSides(shape: readonly number[], dtype: DType): readonly [number, number] {
+  const [rows, cols, ...rest] = shape;
+  if (rows !== undefined && cols !== undefined && rest.length === 0) return [rows, cols];
+  throw new ShapeError("tensor: only matrices are stored in few bits", {
+    expected: "[rows, cols]",
+    got: `${dtype} ${shapeText(shape)}`,
+  });
 }

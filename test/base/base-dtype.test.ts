@@ -1,3 +1,4 @@
+/** The bytes that a weight takes in each number format. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { bytesOf, scalesOffset } from "../../src/base/base-dtype.ts";

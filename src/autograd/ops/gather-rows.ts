@@ -1,5 +1,6 @@
 /** Rows of a table by index: embeddings, the first or last token of a sequence, the masked positions. */
 import { ShapeError } from "../../base/errors.ts";
+import { gatherStored, isStored } from "../../tensor/storage/storages.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { defineOp } from "../op.ts";
 
@@ -19,6 +20,10 @@ export const gatherRows = defineOp({
     }
     const index = engine.integers(ids);
     const out = engine.empty([ids.length, table.cols]);
+    if (isStored(table)) {
+      gatherStored(engine, table, ids, out.ptr);
+      return { out, saved: { index, table } };
+    }
     engine.kernels.gatherRowsF32(out.ptr, table.ptr, index.ptr, ids.length, table.cols);
     return { out, saved: { index, table } };
   },

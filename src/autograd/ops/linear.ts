@@ -2,6 +2,8 @@
 import { shapeText } from "../../base/arrays.ts";
 import { ShapeError } from "../../base/errors.ts";
 import type { Engine } from "../../tensor/engine.ts";
+import { isStored } from "../../tensor/storage/storages.ts";
+import { storedProduct } from "../../tensor/storage/stored-product.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { defineOp } from "../op.ts";
 
@@ -40,7 +42,10 @@ export interface ProductOptions {
   readonly accumulate?: boolean;
 }
 
-/** A matrix product of dense matrices: "Nn" a b, "Nt" a bᵀ, "Tn" aᵀ b. */
+/**
+ * A matrix product: "Nn" a b, "Nt" a bᵀ, "Tn" aᵀ b. A frozen weight in a format of its own may be b, not of "Tn".
+ * Throws ShapeError where one would be written to.
+ */
 export function product(
   engine: Engine,
   kind: "Nn" | "Nt" | "Tn",
@@ -52,6 +57,7 @@ export function product(
   const K = kind === "Tn" ? a.rows : a.cols;
   const N = kind === "Nt" ? b.rows : b.cols;
   const out = options.out ?? engine.empty([M, N]);
+  if (isStored(out) || isStored(b)) return storedProduct(engine, kind, a, b, out, options);
   const { kernels } = engine;
   const run = { Nn: kernels.matmulNnF32, Nt: kernels.matmulNtF32, Tn: kernels.matmulTnF32 }[kind];
   const mark = engine.arena.mark();
