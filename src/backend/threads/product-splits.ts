@@ -2,9 +2,10 @@
 import type { Kernels } from "../kernels.ts";
 import { by, costs, moveBytes, sizeOf, type Move, type Scratch, type Split } from "./split.ts";
 
-/** Of one multiply-add. */
+/** Of one multiply-add, and of a number of the weight to be read at all. */
 const F32_NS = 0.03;
 const INT8_NS = 0.015;
+const READ_NS = 0.05;
 
 /** Columns that the products pack at a time: shares of whole blocks pack nothing twice. */
 const BLOCK = 128;
@@ -29,10 +30,13 @@ function product(args: ProductArguments): readonly Split[] {
   const [N, K] = [M + 1, M + 2];
   const scratch = { pointer: M - 1, bytes: scratchBytes };
   const moves = [by(0, outRow), aRow];
-  const overRows = { count: M, grain: 4, moves, unitNs: costs(ns, N, K), scratch };
+  const columnNs = (a: readonly number[]): number =>
+    sizeOf(a, [K]) * (ns * sizeOf(a, [M]) + READ_NS);
+  const rowNs = (a: readonly number[]): number => (columnNs(a) * sizeOf(a, [N])) / sizeOf(a, [M]);
+  const overRows = { count: M, grain: 4, moves, unitNs: rowNs, scratch };
   if (columns.length === 0) return [overRows];
   const overColumns = (grain: number): Split => ({
-    ...{ count: N, grain, moves: [by(0), ...columns], unitNs: costs(ns, M, K), scratch },
+    ...{ count: N, grain, moves: [by(0), ...columns], unitNs: columnNs, scratch },
   });
   return [overColumns(BLOCK), overRows, overColumns(TILE)];
 }
@@ -90,10 +94,10 @@ export const productSplits: { readonly [Name in keyof Kernels]?: readonly Split[
 /** Rows of a weight and the number of each row. */
 export const storageSplits: { readonly [Name in keyof Kernels]?: Split } = {
   quantiseRowsInt8: {
-    ...{ count: 3, grain: 1, moves: [moveBytes(1, 0, 4), by(1), by(2, 4)], unitNs: costs(1, 4) },
+    ...{ count: 3, grain: 1, moves: [moveBytes(1, 0, 4), by(1), by(2, 4)], unitNs: costs(0.4, 4) },
   },
   dequantiseRowsInt8: {
-    ...{ count: 3, grain: 1, moves: [by(0, 4), moveBytes(1, 1, 4), by(2)], unitNs: costs(0.3, 4) },
+    ...{ count: 3, grain: 1, moves: [by(0, 4), moveBytes(1, 1, 4), by(2)], unitNs: costs(0.1, 4) },
   },
   quantiseRowsInt4: {
     count: 3,
@@ -105,6 +109,6 @@ export const storageSplits: { readonly [Name in keyof Kernels]?: Split } = {
     count: 3,
     grain: 1,
     moves: [by(0, 4), groupsOf(16, 1, 4), groupsOf(2, 2, 4)],
-    unitNs: costs(0.3, 4),
+    unitNs: costs(0.2, 4),
   },
 };
