@@ -32,11 +32,11 @@ export type PruningConfig = v.InferOutput<typeof pruningSchema>;
 /** What an update has to keep to before it can touch the global adapter; docs/aggregation.md has the reasons. */
 export const validationSchema = v.strictObject({
   /** Largest change of an update, times the median of those that counted before; null = no bound. */
-  normFactor: v.optional(v.nullable(v.pipe(v.number(), v.finite(), v.minValue(1))), 10),
+  normFactor: v.optional(v.nullable(v.pipe(v.number(), v.finite(), v.minValue(1))), 5),
   /** Updates that must have counted before one is judged when it arrives; until then those of a round judge each other. */
   warmup: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(3)), 10),
   /** Updates that the median is taken over, the newest. */
-  window: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(3)), 200),
+  window: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(3)), 64),
   /** Most samples that a device can claim, times the median of the round's claims; null = no such bound. */
   samplesFactor: v.optional(v.nullable(v.pipe(v.number(), v.finite(), v.minValue(1))), 10),
   /** Most samples that a device can claim at all; null = no such bound. */

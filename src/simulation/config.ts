@@ -3,6 +3,7 @@ import * as v from "valibot";
 import { ConfigError } from "../base/errors.ts";
 import { parseSettings } from "../base/settings.ts";
 import { behaviourOverrides, parseFleetProfile, type FleetProfile } from "./fleet-schema.ts";
+import { hostileSchema } from "./hostile.ts";
 import { builtInFleets } from "./built-in-fleets.ts";
 
 const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
@@ -36,6 +37,8 @@ const schema = v.strictObject({
     profile: v.optional(text, "gateways"),
     devices: v.optional(v.pipe(positive, v.maxValue(10_000)), 8),
     overrides: v.optional(behaviourOverrides, {}),
+    /** Devices that send something else than they have learnt, to see what the fleet makes of it. */
+    hostile: v.exactOptional(hostileSchema),
   }),
   /**
    * Times as of a larger model: what is learnt stays the base's, but training takes as long as with this many billions of

@@ -49,14 +49,14 @@ export function prepareWorld(
   { base, fleet, numWorkers, createRunner, signal }: SimulationDeps,
 ): WorldParts {
   const { seed, kernels, evaluation, baseInstalled } = settings;
-  const { devices, overrides } = settings.fleet;
+  const { devices, overrides, hostile = null } = settings.fleet;
   const shape = readModelShape(base, labels);
   const setup: WorkerSetup = { baseFolder: base, labels, kernels, parts: examples, test };
   const pool = createRunner?.(setup) ?? new WorkerPool(setup, numWorkers);
   return {
     seed,
     config,
-    machines: drawFleet(fleet, devices, overrides, seed),
+    machines: drawFleet(fleet, devices, overrides, seed, hostile),
     pool,
     scorer: new FleetScorer({ pool, shape, maxTokens: config.plan.maxTokens }),
     pricing: new Pricing(shape, loadTokenizer(base), examples),

@@ -1,5 +1,6 @@
 /** The devices of a simulated fleet: who they are, and what each of them draws for a round. */
 import { Rng } from "../base/rng.ts";
+import { type Hostile, hostileIds } from "./hostile.ts";
 import type { Board, FleetLink, FleetProfile, NumberOrRange } from "./fleet-schema.ts";
 
 /** What stays the same over the run. */
@@ -11,6 +12,8 @@ export interface SimulatedMachine {
   readonly link: FleetLink;
   /** In its fastest mode. */
   readonly secondsPerGflop: number;
+  /** What it sends instead of what it has learnt; null for an honest one. */
+  readonly hostile: Hostile | null;
 }
 
 /** What a machine has to work with in one round. */
@@ -51,17 +54,20 @@ export function drawFleet(
   numDevices: number,
   overrides: FleetOverrides,
   seed: number,
+  hostile: Hostile | null = null,
 ): SimulatedMachine[] {
   const rng = Rng.fromSeed(`${seed}/fleet`);
   const boards = rng.fork("boards").shuffle(inShares(profile.boards, numDevices));
   const links = rng.fork("links").shuffle(inShares(profile.links, numDevices));
   const digits = String(numDevices).length;
+  const ids = boards.map((_, index) => `sim-${String(index + 1).padStart(digits, "0")}`);
+  const bad = hostile === null ? new Set<string>() : hostileIds(ids, hostile, seed);
   return boards.map((plain, index) => {
     const board: Board = { ...plain, ...only(overrides, BOARD_KEYS) };
     const link: FleetLink = { ...(links[index] as FleetLink), ...only(overrides, LINK_KEYS) };
-    const id = `sim-${String(index + 1).padStart(digits, "0")}`;
+    const id = ids[index] as string;
     const secondsPerGflop = drawn(board.secondsPerGflop, rng.fork(id));
-    return { id, index, board, link, secondsPerGflop };
+    return { id, index, board, link, secondsPerGflop, hostile: bad.has(id) ? hostile : null };
   });
 }
 

@@ -2,6 +2,7 @@
 import { RoundError } from "../base/errors.ts";
 import type { LocalTrainer, TrainedUpdate } from "../device/local-trainer.ts";
 import type { TrainPlan } from "../protocol/messages.ts";
+import { corrupted } from "./hostile.ts";
 import type { Pricing } from "./pricing.ts";
 import type { RoundConditions, SimulatedMachine } from "./profiles.ts";
 import type { TrainResult } from "./trainer-jobs.ts";
@@ -76,7 +77,10 @@ export class SimulatedTrainer implements LocalTrainer {
     const seconds = (steps * stepMs) / 1000;
     onDone({ gflops: seconds / conditions.secondsPerGflop, memory: result.memory });
     const { peakBytes } = result.report;
-    return { update, report: { ...result.report, residentBytes: peakBytes } };
+    const { id, hostile } = machine;
+    const sent =
+      hostile === null ? update : corrupted(update, adapter, hostile, `${plan.seed}/${id}`);
+    return { update: sent, report: { ...result.report, residentBytes: peakBytes } };
   }
 
   /** Throws RoundError where a real machine would have run out of memory. */
