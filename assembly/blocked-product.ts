@@ -6,8 +6,8 @@ import { TILE_BYTES, WIDE, usesWideTiles, wideTile } from "./wide-tile";
 /** Rows of a packed at a time, a multiple of five and of six: 60 KiB. */
 const MC: i32 = 60;
 
-/** Columns of b packed at a time: 128 KiB. */
-const NC: i32 = 128;
+/** Columns of b packed at a time: 256 KiB. */
+const NC: i32 = 256;
 
 /** Below this many columns a packed strip of a is read too seldom to pay for its packing. */
 const PACK_A_COLUMNS: i32 = 32;

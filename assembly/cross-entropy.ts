@@ -2,6 +2,7 @@
 import { exp, log } from "./math";
 import { Adding, fold1 } from "./loops";
 import { loadLanes, storeLanes } from "./lanes";
+import { Sum } from "./ops";
 import { sumLanes } from "./simd";
 import { largest } from "./softmax";
 
@@ -16,12 +17,13 @@ class SumExp extends Adding {
 }
 
 /**
- * losses[rows] = lse - logits[label] and lse[rows] = ln sum exp(logits) over logits[rows,cols].
- * labels is i32[rows]; `ignoreIndex` gives loss 0 and lse 0, any other label outside 0 to cols - 1 NaN.
+ * losses[rows] = ln sum exp(logits) - logits[label] over logits[rows,cols]; saves sums[rows] = sum exp(logits - top),
+ * top the row's largest. labels is i32[rows]; `ignoreIndex` gives loss 0 and sum 0, any other label outside 0 to
+ * cols - 1 gives NaN.
  */
 export function crossEntropyF32(
   losses: usize,
-  lse: usize,
+  sums: usize,
   logits: usize,
   labels: usize,
   rows: i32,
@@ -32,18 +34,17 @@ export function crossEntropyF32(
   for (let r: i32 = 0; r < rows; r++, logits += bytes) {
     const label = load<i32>(labels + ((<usize>r) << 2));
     let loss: f64 = 0;
-    let total: f64 = 0;
+    let sum: f32 = 0;
     if (label != ignoreIndex) {
       const top = largest(logits, cols);
-      const rest = log(<f64>sumLanes(fold1<SumExp>(logits, cols, f32x4.splat(top))));
-      total = <f64>top + rest;
+      sum = sumLanes(fold1<SumExp>(logits, cols, f32x4.splat(top)));
       // The maximum cancels before anything is rounded: small losses keep their digits.
       loss = isClass(label, cols)
-        ? <f64>top - <f64>load<f32>(logits + ((<usize>label) << 2)) + rest
+        ? <f64>top - <f64>load<f32>(logits + ((<usize>label) << 2)) + log(<f64>sum)
         : NaN;
     }
     store<f32>(losses + ((<usize>r) << 2), <f32>loss);
-    store<f32>(lse + ((<usize>r) << 2), <f32>total);
+    store<f32>(sums + ((<usize>r) << 2), sum);
   }
 }
 
@@ -54,12 +55,13 @@ function isClass(label: i32, cols: i32): bool {
 }
 
 /**
- * dLogits[rows,cols] = scale (softmax(logits) - onehot(label)) with the saved lse; rows of ignoreIndex
- * become 0, rows of a label that is no class NaN. May work in place.
+ * dLogits[rows,cols] = scale (softmax(logits) - onehot(label)) with the saved sums; rows of ignoreIndex
+ * become 0, rows of a label that is no class NaN. May work in place. The label's element is the negative sum
+ * of the others: softmax - 1 would cancel where the model is nearly right.
  */
 export function crossEntropyBackwardF32(
   dLogits: usize,
-  lse: usize,
+  sums: usize,
   logits: usize,
   labels: usize,
   rows: i32,
@@ -73,14 +75,16 @@ export function crossEntropyBackwardF32(
     if (label == ignoreIndex) {
       memory.fill(dLogits, 0, bytes);
     } else {
-      const total = f32x4.splat(load<f32>(lse + ((<usize>r) << 2)));
-      const factor = f32x4.splat(isClass(label, cols) ? scale : NaN);
+      const top = f32x4.splat(largest(logits, cols));
+      const share = scale / load<f32>(sums + ((<usize>r) << 2));
+      const factor = f32x4.splat(isClass(label, cols) ? share : NaN);
       let at: usize = 0;
-      for (; at + 16 <= bytes; at += 16) scaledSoftmax(dLogits + at, logits + at, total, factor, 4);
-      if (cols & 3) scaledSoftmax(dLogits + at, logits + at, total, factor, cols & 3);
+      for (; at + 16 <= bytes; at += 16) scaledExp(dLogits + at, logits + at, top, factor, 4);
+      if (cols & 3) scaledExp(dLogits + at, logits + at, top, factor, cols & 3);
       if (isClass(label, cols)) {
         const target = dLogits + ((<usize>label) << 2);
-        store<f32>(target, load<f32>(target) - scale);
+        store<f32>(target, 0);
+        store<f32>(target, -sumLanes(fold1<Sum>(dLogits, cols)));
       }
     }
     dLogits += bytes;
@@ -90,7 +94,7 @@ export function crossEntropyBackwardF32(
 
 // @ts-ignore: decorator
 @inline
-function scaledSoftmax(out: usize, logits: usize, total: v128, factor: v128, count: i32): void {
-  const p = exp(f32x4.sub(loadLanes(logits, count), total));
+function scaledExp(out: usize, logits: usize, top: v128, factor: v128, count: i32): void {
+  const p = exp(f32x4.sub(loadLanes(logits, count), top));
   storeLanes(out, f32x4.mul(p, factor), count);
 }

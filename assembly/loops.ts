@@ -1,5 +1,6 @@
 /**
- * Loops over rows of f32: `map` writes one vector per input vector, `fold` reduces a row.
+ * Loops over rows of f32: `map` writes one vector per input vector, `fold` reduces a row. Maps go in
+ * pairs of vectors, which V8 can merge into one of 256 bits.
  *
  * What happens to a vector is the method `of` of a class passed as type argument; it is resolved and
  * inlined at compile time, no object exists. A fold has one order for every address: blocks of four
@@ -15,6 +16,12 @@ export function map1<Op>(out: usize, a: usize, n: i32, k: v128 = f32x4.splat(0))
   const op = changetype<Op>(0);
   const whole = (<usize>(n & ~3)) << 2;
   let at: usize = 0;
+  for (; at + 32 <= whole; at += 32) {
+    const left = op.of(v128.load(a + at), k);
+    const right = op.of(v128.load(a + at, 16), k);
+    v128.store(out + at, left);
+    v128.store(out + at, right, 16);
+  }
   for (; at < whole; at += 16) v128.store(out + at, op.of(v128.load(a + at), k));
   const rest = n & 3;
   if (rest) storeLanes(out + at, op.of(loadLanes(a + at, rest), k), rest);
@@ -27,6 +34,12 @@ export function map2<Op>(out: usize, a: usize, b: usize, n: i32, k: v128 = f32x4
   const op = changetype<Op>(0);
   const whole = (<usize>(n & ~3)) << 2;
   let at: usize = 0;
+  for (; at + 32 <= whole; at += 32) {
+    const left = op.of(v128.load(a + at), v128.load(b + at), k);
+    const right = op.of(v128.load(a + at, 16), v128.load(b + at, 16), k);
+    v128.store(out + at, left);
+    v128.store(out + at, right, 16);
+  }
   for (; at < whole; at += 16) {
     v128.store(out + at, op.of(v128.load(a + at), v128.load(b + at), k));
   }

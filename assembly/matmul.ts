@@ -13,7 +13,7 @@ const KC: i32 = 256;
 /** Up to this many rows an untransposed b is read too seldom to pay for its packing. */
 const FEW_ROWS: i32 = 12;
 
-/** Bytes of scratch that any of the three products needs for sizes up to these; at most 189 KiB. */
+/** Bytes of scratch that any of the three products needs for sizes up to these; at most 317 KiB. */
 export function matmulScratchBytes(M: i32, N: i32, K: i32): i32 {
   return max(rowScratchBytes(N), blockedScratchBytes(M, N, min(K, KC)));
 }

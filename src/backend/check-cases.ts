@@ -168,7 +168,7 @@ export const checkCases: Cases = {
   },
   crossEntropyBackwardF32: (n) => {
     const table = f32(rows * n);
-    return [table, f32(rows), table, below(n, rows), rows, n, ignoreIndex, 0.2];
+    return [table, unit(rows), table, below(n, rows), rows, n, ignoreIndex, 0.2];
   },
   unitDotsF32: (n) => {
     const heads = f32(B * n * H * D);

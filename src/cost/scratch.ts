@@ -1,11 +1,11 @@
 /** Scratch bytes of the kernels: the same formulas as in assembly/, for those who have no engine. */
 
-/** Blocking of assembly/matmul.ts, blocked-product.ts, tile.ts and row-product.ts. */
+/** Blocking of assembly/matmul.ts, blocked-product.ts, wide-tile.ts and row-product.ts. */
 const DEPTH = 256;
 const ROWS = 60;
-const COLUMNS = 128;
-const TILE_COLUMNS = 8;
-const TILE_BYTES = 192;
+const COLUMNS = 256;
+const TILE_COLUMNS = 16;
+const TILE_BYTES = 384;
 const SINGLE_ROW_COLUMNS = 2048;
 
 /** Of a product with M rows, N columns and K terms per element. */

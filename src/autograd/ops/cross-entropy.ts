@@ -15,17 +15,17 @@ export const crossEntropy = defineOp({
     const counted = countLabels(labels, rows, cols);
     const index = engine.integers(labels);
     const losses = engine.empty([rows]);
-    const lse = engine.empty([rows]);
-    kernels.crossEntropyF32(losses.ptr, lse.ptr, logits.ptr, index.ptr, rows, cols, IGNORED_LABEL);
+    const sums = engine.empty([rows]);
+    kernels.crossEntropyF32(losses.ptr, sums.ptr, logits.ptr, index.ptr, rows, cols, IGNORED_LABEL);
     const out = engine.empty([1]);
     out.f32[0] = counted === 0 ? 0 : kernels.sumF32(losses.ptr, rows) / counted;
-    return { out, saved: { logits, index, lse, counted } };
+    return { out, saved: { logits, index, sums, counted } };
   },
-  backward(engine, { logits, index, lse, counted }, dOut) {
+  backward(engine, { logits, index, sums, counted }, dOut) {
     const dLogits = engine.empty(logits.shape);
     engine.kernels.crossEntropyBackwardF32(
       dLogits.ptr,
-      lse.ptr,
+      sums.ptr,
       logits.ptr,
       index.ptr,
       logits.rows,

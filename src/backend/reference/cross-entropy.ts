@@ -8,28 +8,35 @@ export function createCrossEntropyTwins(
 ): KernelSubset<"crossEntropyF32" | "crossEntropyBackwardF32"> {
   const view = (pointer: number, n: number): Float32Array => floats(memory, pointer, n);
   return {
-    crossEntropyF32: (losses, lse, logits, labels, rows, cols, ignoreIndex) => {
+    crossEntropyF32: (losses, sums, logits, labels, rows, cols, ignoreIndex) => {
       integers(memory, labels, rows).forEach((label, r) => {
         const x = view(logits + 4 * r * cols, cols);
-        const top = x.reduce((best, value) => (value > best ? value : best), -Infinity);
-        const rest = Math.log(x.reduce((sum, value) => sum + Math.exp(value - top), 0));
+        const top = largest(x);
+        const sum = x.reduce((total, value) => total + Math.exp(value - top), 0);
         const ignored = label === ignoreIndex;
-        view(losses, rows)[r] = ignored ? 0 : top - (x[label] ?? NaN) + rest;
-        view(lse, rows)[r] = ignored ? 0 : top + rest;
+        view(losses, rows)[r] = ignored ? 0 : top - (x[label] ?? NaN) + Math.log(sum);
+        view(sums, rows)[r] = ignored ? 0 : sum;
       });
     },
-    crossEntropyBackwardF32: (dLogits, lse, logits, labels, rows, cols, ignoreIndex, scale) => {
+    crossEntropyBackwardF32: (dLogits, sums, logits, labels, rows, cols, ignoreIndex, scale) => {
       integers(memory, labels, rows).forEach((label, r) => {
-        const total = at(view(lse, rows), r);
         const x = view(logits + 4 * r * cols, cols);
-        const factor = label >= 0 && label < cols ? Math.fround(scale) : NaN;
+        const top = largest(x);
+        const isClass = label >= 0 && label < cols;
+        const factor = isClass ? Math.fround(scale) / at(view(sums, rows), r) : NaN;
+        const shares = Array.from(x, (value) => Math.exp(value - top) * factor);
+        const others = shares.reduce((total, share, c) => (c === label ? total : total + share), 0);
         view(dLogits + 4 * r * cols, cols).set(
-          x.map((value, c) => {
+          shares.map((share, c) => {
             if (label === ignoreIndex) return 0;
-            return (Math.exp(value - total) - (c === label ? 1 : 0)) * factor;
+            return c === label ? -others : share;
           }),
         );
       });
     },
   };
+}
+
+function largest(values: Float32Array): number {
+  return values.reduce((best, value) => (value > best ? value : best), -Infinity);
 }
