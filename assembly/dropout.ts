@@ -17,7 +17,9 @@ function mix(x: v128): v128 {
 
 /**
  * out[n] = inp[n] * scale, or 0 where hash(seed, i) < threshold as unsigned numbers.
- * The mask depends on the 64-bit seed and the index only; applied to dOut the call is its own backward.
+ * The mask depends on the 64-bit seed and the index only, where the first element has the index `from`: a
+ * call for each part of a tensor drops what one for the whole of it does. Applied to dOut the call is its
+ * own backward.
  */
 export function dropoutF32(
   out: usize,
@@ -27,12 +29,14 @@ export function dropoutF32(
   seedHi: i32,
   threshold: i32,
   scale: f32,
+  from: i32,
 ): void {
   const first = mix(i32x4.splat(seedLo));
   const second = mix(v128.xor(first, i32x4.splat(seedHi)));
   const limit = i32x4.splat(threshold);
   const factor = f32x4.splat(scale);
-  let counter = i32x4.add(first, i32x4(0, STEP, STEP * 2, STEP * 3));
+  const begin = i32x4.add(first, i32x4.splat(STEP * from));
+  let counter = i32x4.add(begin, i32x4(0, STEP, STEP * 2, STEP * 3));
   for (; n >= 4; n -= 4) {
     const dropped = i32x4.lt_u(mix(v128.xor(mix(counter), second)), limit);
     v128.store(out, v128.andnot(f32x4.mul(v128.load(inp), factor), dropped));

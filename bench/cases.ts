@@ -147,7 +147,7 @@ const otherCases: readonly BenchCase[] = [
     prepare(set) {
       const buffers = new Buffers(set);
       const [inp, out] = [buffers.floats(rows * C), buffers.floats(rows * C)];
-      return () => set.kernels.dropoutF32(out, inp, rows * C, 1, 2, 0x19999999, 1 / 0.9);
+      return () => set.kernels.dropoutF32(out, inp, rows * C, 1, 2, 0x19999999, 1 / 0.9, 0);
     },
   },
   {

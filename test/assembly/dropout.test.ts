@@ -11,13 +11,14 @@ testKernel({
     seedLo: fc.integer(),
     seedHi: fc.integer(),
     threshold: fc.oneof(fc.integer(), fc.constantFrom(0, -1, 0x7fffffff)),
+    from: fc.nat(),
   }),
   buffers: ({ n }): Record<"out" | "inp", BufferSpec> => ({
     out: { role: "out", length: n },
     inp: { role: "in", length: n },
   }),
-  call: (kernels, at, { n, seedLo, seedHi, threshold }) =>
-    kernels.dropoutF32(at.out, at.inp, n, seedLo, seedHi, threshold, 1.25),
+  call: (kernels, at, { n, seedLo, seedHi, threshold, from }) =>
+    kernels.dropoutF32(at.out, at.inp, n, seedLo, seedHi, threshold, 1.25, from),
   tolerance: () => ({ relative: 0 }),
 });
 
@@ -29,9 +30,21 @@ function keptBy(seedLo: number, seedHi: number, threshold: number): Float32Array
   const missing = start + 4 * count - memory.buffer.byteLength;
   if (missing > 0) memory.grow(Math.ceil(missing / 65536));
   kernels.fillF32(start, 1, count);
-  kernels.dropoutF32(start, start, count, seedLo, seedHi, threshold, 1);
+  kernels.dropoutF32(start, start, count, seedLo, seedHi, threshold, 1, 0);
   return new Float32Array(memory.buffer, start, count).slice();
 }
+
+test("dropoutF32 drops the same in parts as in one call", () => {
+  const { kernels, memory } = runnableVariants()[0] as ReturnType<typeof runnableVariants>[0];
+  const whole = keptBy(3, 4, 1 << 30);
+  const start = Math.ceil(kernels.heapBase() / 64) * 64;
+  kernels.fillF32(start, 1, count);
+  for (let from = 0; from < count; from += 777) {
+    const at = start + 4 * from;
+    kernels.dropoutF32(at, at, Math.min(777, count - from), 3, 4, 1 << 30, 1, from);
+  }
+  assert.deepEqual(new Float32Array(memory.buffer, start, count), whole);
+});
 
 /** Six standard deviations of a mean over `count` independent draws of probability p. */
 function band(p: number): number {

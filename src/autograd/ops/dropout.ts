@@ -27,7 +27,7 @@ export function dropoutMask(tape: Tape, rate: number): DropoutMask | null {
 export function applyDropout(engine: Engine, x: Tensor, mask: DropoutMask): Tensor {
   const out = engine.empty(x.shape);
   const { seedLo, seedHi, threshold, scale } = mask;
-  engine.kernels.dropoutF32(out.ptr, x.ptr, x.size, seedLo, seedHi, threshold, scale);
+  engine.kernels.dropoutF32(out.ptr, x.ptr, x.size, seedLo, seedHi, threshold, scale, 0);
   return out;
 }
 

@@ -11,13 +11,13 @@ function mix(x: number): number {
 /** Twins of assembly/dropout.ts over `memory`, with the same arguments. */
 export function createDropoutTwins(memory: WebAssembly.Memory): KernelSubset<"dropoutF32"> {
   return {
-    dropoutF32: (out, inp, n, seedLo, seedHi, threshold, scale) => {
+    dropoutF32: (out, inp, n, seedLo, seedHi, threshold, scale, from) => {
       const first = mix(seedLo | 0);
       const second = mix(first ^ seedHi);
       const target = floats(memory, out, n);
       const source = floats(memory, inp, n);
       for (let i = 0; i < n; i++) {
-        const hash = mix(mix((first + Math.imul(i, 0x9e3779b9)) | 0) ^ second) >>> 0;
+        const hash = mix(mix((first + Math.imul(from + i, 0x9e3779b9)) | 0) ^ second) >>> 0;
         target[i] = hash < threshold >>> 0 ? 0 : at(source, i) * Math.fround(scale);
       }
     },

@@ -12,6 +12,8 @@ export interface Split {
   readonly grain: number;
   /** Pointers that advance from unit to unit, unless they are 0; everything else is the same in every share. */
   readonly moves: readonly Move[];
+  /** Arguments that are the number of the call's first unit. */
+  readonly numbers?: readonly number[];
   /** Rough time of a unit in nanoseconds. */
   readonly unitNs: (args: Arguments) => number;
   /** The scratch argument and the bytes that one share of a call takes there. */
@@ -104,7 +106,7 @@ export function shareArguments(
   share: number,
   thread: number,
 ): number[] {
-  const { count, moves, scratch } = split;
+  const { count, moves, numbers = [], scratch } = split;
   const { args } = call;
   const from = shareStart(split, call, share);
   const out = args.slice();
@@ -113,6 +115,7 @@ export function shareArguments(
     const base = args[pointer] as number;
     if (base !== 0) out[pointer] = base + from * stride(args);
   }
+  for (const number of numbers) out[number] = (args[number] as number) + from;
   if (scratch !== undefined) {
     out[scratch.pointer] = (args[scratch.pointer] as number) + thread * call.scratchStride;
   }

@@ -105,6 +105,7 @@ const table: { readonly [Name in keyof Kernels]?: Split | readonly Split[] } = {
   scaleF32: elements(3, [0, 1], 0.1),
   axpyF32: elements(3, [0, 1], 0.1),
   fillF32: elements(2, [0], 0.05),
+  dropoutF32: { ...elements(2, [0, 1], 0.6), numbers: [7] },
   adamWF32: elements(4, [0, 1, 2, 3], 0.5),
   sgdF32: elements(3, [0, 1, 2], 0.25),
   f16ToF32: {

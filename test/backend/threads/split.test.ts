@@ -92,8 +92,6 @@ const whole = new Set([
   ...["sumF32", "sumSquaresF32", "dotF32", "sumRowsF32", "countNonFiniteF32", "scatterAddRowsF32"],
   // Its ranges may overlap.
   "copyF32",
-  // Its random numbers are counted from the first element of a call.
-  "dropoutF32",
   // One token.
   "attentionDecodeF32",
 ]);
