@@ -8,7 +8,7 @@ import { bert } from "../../src/models/bert.ts";
 import { describeModel } from "../../src/models/description.ts";
 import { Model } from "../../src/models/model.ts";
 import { modelShape } from "../../src/models/shape.ts";
-import { cut, keptOfParameters } from "../../src/models/units.ts";
+import { keptOfParameters } from "../../src/models/units.ts";
 import { ParameterStore } from "../../src/nn/parameters.ts";
 import { Engine } from "../../src/tensor/engine.ts";
 import { AdaptedModel } from "../../src/train/adapted-model.ts";
@@ -73,7 +73,7 @@ export function ourModel(shape: StepShape, options: OursOptions): OurModel {
   const kept = keptOfParameters(modelShape(description), structure);
   const store = new ParameterStore(engine, {
     rng: Rng.fromSeed(1),
-    cut: (name, whole) => cut(whole, kept.get(name)),
+    keptOf: (name) => kept.get(name),
   });
   const model = new Model(store, description, structure);
   const adapted = AdaptedModel.attach(model, {

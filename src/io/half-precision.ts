@@ -3,19 +3,24 @@
 /** All 65536 float16 values as float32; made on first use. */
 let halfTable: Float32Array | undefined;
 
-/** IEEE 754 binary16 to float32, exactly. */
-export function f16ToF32(halves: Uint16Array): Float32Array {
+/** IEEE 754 binary16 to float32, exactly; into `out` where one is given. */
+export function f16ToF32(
+  halves: Uint16Array,
+  out: Float32Array = new Float32Array(halves.length),
+): Float32Array {
   const table = (halfTable ??= Float32Array.from({ length: 65536 }, (_, bits) => halfValue(bits)));
-  const out = new Float32Array(halves.length);
   for (let i = 0; i < halves.length; i++) out[i] = table[halves[i] as number] as number;
   return out;
 }
 
-/** bfloat16 to float32, exactly: it is the upper half of the bits. */
-export function bf16ToF32(halves: Uint16Array): Float32Array {
-  const bits = new Uint32Array(halves.length);
+/** bfloat16 to float32, exactly: it is the upper half of the bits; into `out` where one is given. */
+export function bf16ToF32(
+  halves: Uint16Array,
+  out: Float32Array = new Float32Array(halves.length),
+): Float32Array {
+  const bits = new Uint32Array(out.buffer, out.byteOffset, halves.length);
   for (let i = 0; i < halves.length; i++) bits[i] = (halves[i] as number) << 16;
-  return new Float32Array(bits.buffer);
+  return out;
 }
 
 /** Float32 to IEEE 754 binary16: nearest, ties to even; too large becomes infinite, NaN stays NaN. */

@@ -2,11 +2,12 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import * as v from "valibot";
-import type { HostArray, NamedArrays } from "../base/arrays.ts";
+import { hostArray, type HostArray, type NamedArrays } from "../base/arrays.ts";
 import { CheckpointError } from "../base/errors.ts";
 import { bf16ToF32, f16ToF32 } from "./half-precision.ts";
 import { readJson } from "./json.ts";
 import {
+  dtypeBytes,
   headerByteLength,
   headerLengthBytes,
   parseHeader,
@@ -30,13 +31,23 @@ export interface TensorReader {
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   /** Values as float32, from F32, F16 or BF16; undefined for a name that is not there. */
   read(name: string): HostArray | undefined;
+  /**
+   * Fills `target` with a tensor's values as float32 from element `first` on, without a second copy of them: float32
+   * goes from the file to where it belongs. Throws CheckpointError for a name or elements that are not there.
+   */
+  readInto(name: string, first: number, target: Float32Array): void;
   /** The stored bytes, for conversion elsewhere; undefined for a name that is not there. */
   readRaw(name: string): RawTensor | undefined;
   close(): void;
 }
 
+/** Numbers of 16 bits that are widened from one buffer: 128 KiB. */
+const halvesAtATime = 65536;
+
 interface ByteSource {
   readonly byteLength: number;
+  /** Fills `target` from `start` on. */
+  readInto(start: number, target: Uint8Array): void;
   /** A fresh copy of `length` bytes from `start`. */
   read(start: number, length: number): Uint8Array<ArrayBuffer>;
   close(): void;
@@ -71,6 +82,7 @@ export class Safetensors implements TensorReader {
   static fromBytes(bytes: Uint8Array, origin: string): Safetensors {
     const source: ByteSource = {
       byteLength: bytes.length,
+      readInto: (start, target) => target.set(bytes.subarray(start, start + target.length)),
       read: (start, length) => new Uint8Array(bytes.subarray(start, start + length)),
       close: () => undefined,
     };
@@ -78,8 +90,37 @@ export class Safetensors implements TensorReader {
   }
 
   read(name: string): HostArray | undefined {
-    const raw = this.readRaw(name);
-    return raw && { shape: raw.shape, data: asFloat32(raw, `${this.origin}: tensor ${name}`) };
+    const info = this.tensors.get(name);
+    if (info === undefined) return undefined;
+    const host = hostArray(info.shape);
+    this.readInto(name, 0, host.data);
+    return host;
+  }
+
+  readInto(name: string, first: number, target: Float32Array): void {
+    const what = `${this.origin}: tensor ${name}`;
+    const info = this.tensors.get(name);
+    if (info === undefined) throw new CheckpointError(`${what} is missing`);
+    const widen = widenOf(info.dtype, what);
+    const bytes = dtypeBytes[info.dtype];
+    const start = info.byteStart + first * bytes;
+    if (first < 0 || (first + target.length) * bytes > info.byteLength) {
+      throw new CheckpointError(`${what} ends before what was asked for`, {
+        expected: `elements 0 to ${info.byteLength / bytes}`,
+        got: `${first} to ${first + target.length}`,
+      });
+    }
+    if (widen === null) {
+      const { buffer, byteOffset, byteLength } = target;
+      return this.#source.readInto(start, new Uint8Array(buffer, byteOffset, byteLength));
+    }
+    const room = new Uint16Array(Math.min(target.length, halvesAtATime));
+    for (let at = 0; at < target.length; at += room.length) {
+      const halves = room.subarray(0, Math.min(room.length, target.length - at));
+      const { buffer, byteLength } = halves;
+      this.#source.readInto(start + bytes * at, new Uint8Array(buffer, 0, byteLength));
+      widen(halves, target.subarray(at, at + halves.length));
+    }
   }
 
   readRaw(name: string): RawTensor | undefined {
@@ -141,6 +182,12 @@ export class ShardedSafetensors implements TensorReader {
     return this.#shardOf.get(name)?.read(name);
   }
 
+  readInto(name: string, first: number, target: Float32Array): void {
+    const shard = this.#shardOf.get(name);
+    if (shard === undefined) throw new CheckpointError(`${this.origin}: tensor ${name} is missing`);
+    shard.readInto(name, first, target);
+  }
+
   readRaw(name: string): RawTensor | undefined {
     return this.#shardOf.get(name)?.readRaw(name);
   }
@@ -172,14 +219,18 @@ export function readAll(reader: TensorReader): NamedArrays {
   return arrays;
 }
 
-function asFloat32({ dtype, bytes }: RawTensor, what: string): Float32Array {
+/** How a type of 16 bits becomes float32; null for float32 itself. Throws CheckpointError for whole numbers. */
+function widenOf(
+  dtype: Dtype,
+  what: string,
+): ((halves: Uint16Array, out: Float32Array) => void) | null {
   switch (dtype) {
     case "F32":
-      return new Float32Array(bytes.buffer);
+      return null;
     case "F16":
-      return f16ToF32(new Uint16Array(bytes.buffer));
+      return f16ToF32;
     case "BF16":
-      return bf16ToF32(new Uint16Array(bytes.buffer));
+      return bf16ToF32;
     default:
       throw new CheckpointError(`${what} has no values to compute with`, {
         expected: "F32, F16 or BF16",
@@ -199,20 +250,23 @@ function fileSource(path: string): ByteSource {
   const file = reading(path, () => openSync(path, "r"));
   return {
     byteLength: reading(path, () => fstatSync(file).size),
-    read: (start, length) => reading(path, () => readRange(file, start, length)),
+    readInto: (start, target) => reading(path, () => readRange(file, start, target)),
+    read: (start, length) => {
+      const bytes = new Uint8Array(length);
+      reading(path, () => readRange(file, start, bytes));
+      return bytes;
+    },
     close: () => closeSync(file),
   };
 }
 
-function readRange(file: number, start: number, length: number): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(length);
+function readRange(file: number, start: number, target: Uint8Array): void {
   let at = 0;
-  while (at < length) {
-    const got = readSync(file, bytes, at, Math.min(length - at, 2 ** 30), start + at);
+  while (at < target.length) {
+    const got = readSync(file, target, at, Math.min(target.length - at, 2 ** 30), start + at);
     if (got === 0) throw new CheckpointError("the file shrank while it was read");
     at += got;
   }
-  return bytes;
 }
 
 function reading<T>(path: string, action: () => T): T {

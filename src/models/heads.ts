@@ -29,7 +29,7 @@ export class ClassifierHead {
     const { width, initStd } = architecture;
     const init = { kind: "normal", std: initStd } as const;
     const take = (name: string, outputs: number, bias: boolean): Linear =>
-      Linear.take(store, name, width, outputs, { bias, init, optional: true });
+      Linear.take(store, name, width, outputs, { bias, init, optional: true, trained: true });
     this.pooling = spec.pooling;
     this.pooler = spec.pooler === undefined ? null : take(spec.pooler, width, true);
     this.classifier = take(spec.classifier, numLabels, spec.bias);

@@ -1,5 +1,5 @@
 /** Hugging Face model folders to models. */
-import type { HostArray } from "../base/arrays.ts";
+import type { BaseDtype } from "../base/base-dtype.ts";
 import { CheckpointError, ConfigError } from "../base/errors.ts";
 import { Rng } from "../base/rng.ts";
 import {
@@ -11,7 +11,9 @@ import {
 } from "../base/structure.ts";
 import { join } from "node:path";
 import { openModelFolder, type ModelFolder } from "../io/model-folder.ts";
-import { ParameterStore, type Cut, type ParameterSource } from "../nn/parameters.ts";
+import type { TensorInfo } from "../io/safetensors-header.ts";
+import { ParameterStore } from "../nn/parameters.ts";
+import { inMemory, type Kept, type ParameterSource, type SourceTensor } from "../nn/source.ts";
 import type { Engine } from "../tensor/engine.ts";
 import type { ModelFamily } from "./architecture.ts";
 import { describeConfig, type ModelDescription, type Purpose } from "./description.ts";
@@ -19,7 +21,7 @@ import { Model } from "./model.ts";
 import { modelShape, unitCounts } from "./shape.ts";
 import { ownedSides, spread, type OwnedSides } from "./spread.ts";
 import { storedStructure } from "./stored-structure.ts";
-import { cut, keptOfParameters } from "./units.ts";
+import { keptOfParameters } from "./units.ts";
 
 export interface LoadModelOptions extends Purpose {
   /** Starts a classification head that the checkpoint lacks. */
@@ -28,6 +30,8 @@ export interface LoadModelOptions extends Purpose {
   readonly randomWeightsSeed?: number;
   /** Units to load, by default all that the folder holds; the others take no engine memory. */
   readonly structure?: Structure;
+  /** Format of the matrices that are not trained, f32 by default. The head stays in f32. */
+  readonly baseDtype?: BaseDtype;
   /** Where the structure was read, for errors. */
   readonly structureOrigin?: string;
 }
@@ -52,7 +56,8 @@ function fromFiles(engine: Engine, files: ModelFolder, options: LoadModelOptions
   const stored = storedStructure(description, configPath);
   const structure = options.structure ?? stored ?? fullStructure(unitCounts(description.architecture));
   const origin = options.structureOrigin ?? "structure";
-  const cut = cutterTo(structure, description, origin);
+  const keptOf = keptIn(structure, description, origin);
+  const held = { keptOf, dtype: options.baseDtype ?? "f32" };
   if (stored !== undefined && !isSubset(structure, stored)) {
     throw new ConfigError(`${origin}: units that ${files.path} does not hold`, {
       expected: "a subset of the units that the folder was pruned to",
@@ -61,24 +66,28 @@ function fromFiles(engine: Engine, files: ModelFolder, options: LoadModelOptions
   }
   if (options.randomWeightsSeed !== undefined) {
     const rng = Rng.fromSeed(options.randomWeightsSeed);
-    return new Model(new ParameterStore(engine, { rng, cut }), description, structure);
+    return new Model(new ParameterStore(engine, { rng, ...held }), description, structure);
   }
   const sides = stored && ownedSides(modelShape(description), stored);
   const source = new CheckpointSource(files, description.family, sides);
   const rng = Rng.fromSeed(options.headSeed ?? 1);
-  const store = new ParameterStore(engine, { source, rng, cut });
+  const store = new ParameterStore(engine, { source, rng, ...held });
   const loaded = new Model(store, description, structure);
   source.refuseExtras();
   return loaded;
 }
 
-/** Cuts parameters to the structure. Throws ConfigError for a structure of another model. */
-function cutterTo(structure: Structure, description: ModelDescription, origin: string): Cut {
+/** What the structure leaves of parameters by name. Throws ConfigError for a structure of another model. */
+function keptIn(
+  structure: Structure,
+  description: ModelDescription,
+  origin: string,
+): (name: string) => Kept | undefined {
   const shape = modelShape(description);
   checkStructure(structure, shape.units, origin);
-  if (isFull(structure, shape.units)) return (_name, whole) => whole;
+  if (isFull(structure, shape.units)) return () => undefined;
   const kept = keptOfParameters(shape, structure);
-  return (name, whole) => cut(whole, kept.get(name));
+  return (name) => kept.get(name);
 }
 
 /** Reads by Hugging Face name, with or without the family's prefix, and remembers what was read. */
@@ -101,14 +110,20 @@ class CheckpointSource implements ParameterSource {
     this.#sides = sides;
   }
 
-  read(name: string): HostArray | undefined {
+  open(name: string): SourceTensor | undefined {
     const prefix = this.#family.optionalPrefix;
     const bare = name.startsWith(prefix) ? name.slice(prefix.length) : name;
     const stored = [name, bare].find((candidate) => this.#files.weights.tensors.has(candidate));
     if (stored === undefined) return undefined;
     this.#read.add(stored);
-    const host = this.#files.weights.read(stored);
-    return host && spread(host, this.#sides?.get(name), `${this.origin}: tensor ${stored}`);
+    const { weights } = this.#files;
+    const sides = this.#sides?.get(name);
+    if (sides === undefined) {
+      const { shape } = weights.tensors.get(stored) as TensorInfo;
+      return { shape, read: (first, target) => weights.readInto(stored, first, target) };
+    }
+    const host = weights.read(stored);
+    return host && inMemory(spread(host, sides, `${this.origin}: tensor ${stored}`));
   }
 
   /** Throws CheckpointError for tensors that no layer asked for: the config describes another model. */

@@ -1,6 +1,7 @@
 /** Models to Hugging Face folders, whole or pruned. */
 import { copyFileSync, existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { CheckpointError } from "../base/errors.ts";
 import { encodeStructure, isFull } from "../base/structure.ts";
 import { writeJson } from "../io/json.ts";
 import { writeSafetensors } from "../io/safetensors-writer.ts";
@@ -23,8 +24,19 @@ export interface SaveModelOptions {
   readonly tokenizerFolder?: string;
 }
 
-/** Writes config.json, model.safetensors and the tokenizer files of `tokenizerFolder`. */
+/**
+ * Writes config.json, model.safetensors and the tokenizer files of `tokenizerFolder`. Throws CheckpointError for a
+ * model that is held in fewer bits: it would be saved with what these have lost.
+ */
 export function saveModel(model: Model, folder: string, options: SaveModelOptions): void {
+  const { dtype: held } = model.store;
+  if (held !== "f32") {
+    throw new CheckpointError(`cannot save a model that is held in ${held}`, {
+      expected: "f32",
+      got: held,
+      hint: "load the base in f32 and attach the adapter to that; adapters are saved from any base",
+    });
+  }
   const { structure, shape } = model;
   const isPruned = !isFull(structure, shape.units);
   const isCompact = isPruned && options.form === "compact";

@@ -3,12 +3,7 @@ import { takeCols, takeRows, type HostArray, type NamedArrays } from "../base/ar
 import { CheckpointError } from "../base/errors.ts";
 import { ownedOf, type ModelShape } from "../base/model-shape.ts";
 import type { Structure } from "../base/structure.ts";
-
-/** Indices of what is left of a parameter; an absent side is whole. */
-export interface Kept {
-  readonly rows?: readonly number[];
-  readonly cols?: readonly number[];
-}
+import type { Kept } from "../nn/source.ts";
 
 /** What the structure leaves of weights and biases, by parameter name; parameters that are not there lose nothing. */
 export function keptOfParameters(

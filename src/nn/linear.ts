@@ -31,7 +31,14 @@ export class Linear {
     name: string,
     inputs: number,
     outputs: number,
-    options: { bias: boolean; init: Init; optional?: boolean; aliases?: readonly string[] },
+    options: {
+      bias: boolean;
+      init: Init;
+      optional?: boolean;
+      aliases?: readonly string[];
+      /** Its weights are held in f32, whatever the format of the base. */
+      trained?: boolean;
+    },
   ): Linear {
     const optional = options.optional ?? false;
     const suffixed = (suffix: string): string[] =>
@@ -39,6 +46,7 @@ export class Linear {
     const weight = store.take(`${name}.weight`, [outputs, inputs], {
       init: options.init,
       optional,
+      trained: options.trained ?? false,
       aliases: suffixed(".weight"),
     });
     const bias = options.bias

@@ -1,9 +1,18 @@
-/** Named parameters, and the source that fills them from a checkpoint or at random. */
+/** Named parameters, filled from a checkpoint or at random, in the format that the base is held in. */
 import { hostArray, shapeText, type HostArray } from "../base/arrays.ts";
+import type { BaseDtype } from "../base/base-dtype.ts";
 import { CheckpointError } from "../base/errors.ts";
 import type { Rng } from "../base/rng.ts";
 import type { Engine } from "../tensor/engine.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import {
+  fillTensor,
+  inMemory,
+  keptShape,
+  type Kept,
+  type ParameterSource,
+  type SourceTensor,
+} from "./source.ts";
 
 export interface Parameter {
   /** Full name in checkpoints, Hugging Face style. */
@@ -14,51 +23,56 @@ export interface Parameter {
 /** How a parameter starts when no checkpoint has it. */
 export type Init = { kind: "normal"; std: number } | { kind: "constant"; value: number };
 
-/** Where parameters come from. */
-export interface ParameterSource {
-  /** Says in errors where the names were looked for. */
-  readonly origin: string;
-  /** The values, or undefined when this source lacks the name. */
-  read(name: string): HostArray | undefined;
-}
-
-/** What is left of a parameter: takes its whole values and returns the part to keep. */
-export type Cut = (name: string, whole: HostArray) => HostArray;
-
 /** The parameters of one model by name; loads or initialises each on first mention. */
 export class ParameterStore {
   readonly engine: Engine;
+  /** The format of frozen matrices. */
+  readonly dtype: BaseDtype;
   readonly #source: ParameterSource | undefined;
   readonly #rng: Rng | undefined;
-  readonly #cut: Cut | undefined;
+  readonly #keptOf: (name: string) => Kept | undefined;
   readonly #parameters = new Map<string, Parameter>();
   readonly #fresh = new Set<string>();
 
   /**
    * Without a source everything is initialised from `rng`; without `rng` a missing tensor is an error.
-   * `cut` is applied to every parameter before it takes engine memory.
+   * Of a parameter only what `keptOf` says takes engine memory; matrices that nobody trains are held in `dtype`, f32 by
+   * default.
    */
-  constructor(engine: Engine, options: { source?: ParameterSource; rng?: Rng; cut?: Cut }) {
+  constructor(
+    engine: Engine,
+    options: {
+      source?: ParameterSource;
+      rng?: Rng;
+      keptOf?: (name: string) => Kept | undefined;
+      dtype?: BaseDtype;
+    },
+  ) {
     this.engine = engine;
+    this.dtype = options.dtype ?? "f32";
     this.#source = options.source;
     this.#rng = options.rng;
-    this.#cut = options.cut;
+    this.#keptOf = options.keptOf ?? (() => undefined);
   }
 
   /**
    * The parameter of that name and (before a cut) shape. Names in `aliases` are tried next in the source.
-   * Throws CheckpointError when the source lacks it (and `init` may not replace it) or has another shape.
+   * One that is to be `trained` is held in f32. Throws CheckpointError when the source lacks it (and `init` may not
+   * replace it) or has another shape.
    */
   take(
     name: string,
     shape: readonly number[],
-    options: { init: Init; aliases?: readonly string[]; optional?: boolean },
+    options: { init: Init; aliases?: readonly string[]; optional?: boolean; trained?: boolean },
   ): Parameter {
     const existing = this.#parameters.get(name);
     if (existing !== undefined) return existing;
     const candidates = [name, ...(options.aliases ?? [])];
-    const whole = this.#load(candidates, shape) ?? this.#initialise(name, shape, options);
-    const tensor = this.engine.fromHost(this.#cut?.(name, whole) ?? whole, "weights");
+    const whole = this.#open(candidates, shape) ?? inMemory(this.#initialise(name, shape, options));
+    const kept = this.#keptOf(name);
+    const dtype = shape.length === 2 && options.trained !== true ? this.dtype : "f32";
+    const tensor = this.engine.empty(keptShape(shape, kept), "weights", dtype);
+    fillTensor(this.engine, tensor, whole, kept);
     const parameter = { name, tensor };
     this.#parameters.set(name, parameter);
     return parameter;
@@ -86,18 +100,18 @@ export class ParameterStore {
     this.engine.free(parameter.tensor);
   }
 
-  #load(names: readonly string[], shape: readonly number[]): HostArray | undefined {
+  #open(names: readonly string[], shape: readonly number[]): SourceTensor | undefined {
     for (const name of names) {
-      const host = this.#source?.read(name);
-      if (host === undefined) continue;
-      if (shapeText(host.shape) !== shapeText(shape)) {
+      const stored = this.#source?.open(name);
+      if (stored === undefined) continue;
+      if (shapeText(stored.shape) !== shapeText(shape)) {
         throw new CheckpointError(`${this.#source?.origin}: tensor ${name} has another shape`, {
           expected: shapeText(shape),
-          got: shapeText(host.shape),
+          got: shapeText(stored.shape),
           hint: "does config.json belong to these weights?",
         });
       }
-      return host;
+      return stored;
     }
     return undefined;
   }

@@ -4,13 +4,18 @@ import { test } from "node:test";
 import { hostArray, type HostArray } from "../../src/base/arrays.ts";
 import { CheckpointError } from "../../src/base/errors.ts";
 import { Rng } from "../../src/base/rng.ts";
-import { ParameterStore, type Init, type ParameterSource } from "../../src/nn/parameters.ts";
+import { ParameterStore, type Init } from "../../src/nn/parameters.ts";
+import { inMemory, type ParameterSource, type SourceTensor } from "../../src/nn/source.ts";
 import { Engine } from "../../src/tensor/engine.ts";
 
 const NORMAL: Init = { kind: "normal", std: 0.5 };
 
 function source(tensors: Record<string, HostArray>): ParameterSource {
-  return { origin: "a/model.safetensors", read: (name) => tensors[name] };
+  const open = (name: string): SourceTensor | undefined => {
+    const host = tensors[name];
+    return host && inMemory(host);
+  };
+  return { origin: "a/model.safetensors", open };
 }
 
 const pair = (a: number, b: number): HostArray => hostArray([2], Float32Array.of(a, b));

@@ -7,7 +7,7 @@ import { describeModel } from "../../src/models/description.ts";
 import { llama } from "../../src/models/llama.ts";
 import { Model } from "../../src/models/model.ts";
 import { modelShape } from "../../src/models/shape.ts";
-import { cut, keptOfParameters } from "../../src/models/units.ts";
+import { keptOfParameters } from "../../src/models/units.ts";
 import { ParameterStore } from "../../src/nn/parameters.ts";
 import type { Engine } from "../../src/tensor/engine.ts";
 import { AdaptedModel } from "../../src/train/adapted-model.ts";
@@ -65,7 +65,7 @@ export function countedModel(
   const kept = keptOfParameters(shape, structure);
   const store = new ParameterStore(engine, {
     rng: Rng.fromSeed(1),
-    cut: (name, whole) => cut(whole, kept.get(name)),
+    keptOf: (name) => kept.get(name),
   });
   return new Model(store, description, structure);
 }
