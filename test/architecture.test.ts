@@ -61,7 +61,7 @@ const thirdParty: Readonly<Record<string, readonly string[]>> = {
   "csv-parse": ["src/data/table.ts"],
   echarts: ["src/report/chart.ts"],
   "ml-matrix": ["src/strategies/aggregation/low-rank.ts", "src/pretrain/svd-start.ts"],
-  mqtt: ["src/transport/mqtt.ts"],
+  mqtt: ["src/transport/mqtt.ts", "src/transport/bare-client.ts"],
   yaml: ["src/cli/"],
   // Schemas stand where something enters: settings, files and messages.
   valibot: [

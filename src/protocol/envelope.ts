@@ -84,6 +84,14 @@ export function newMessageId(nowMs: number, rng: Rng): string {
   return id;
 }
 
+/** When a ULID was made, in milliseconds. */
+export function ulidTimeMs(id: string): number {
+  return Array.from(id.slice(0, 10)).reduce(
+    (sum, digit) => 32 * sum + ULID_DIGITS.indexOf(digit),
+    0,
+  );
+}
+
 function firstIssue(issues: readonly [v.BaseIssue<unknown>, ...v.BaseIssue<unknown>[]]): string {
   const path = v.getDotPath(issues[0]) ?? "message";
   return `${path}: ${issues[0].message}`.slice(0, 200);

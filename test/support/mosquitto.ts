@@ -6,6 +6,7 @@ import { createServer, connect } from "node:net";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
+import { mosquittoConf, type MosquittoOptions } from "../../src/cli/mosquitto-conf.ts";
 
 /** Why tests skip when `mosquittoPath` finds nothing. */
 export const mosquittoAbsent = "mosquitto is not installed";
@@ -18,17 +19,6 @@ export interface Mosquitto {
   close(): Promise<void>;
 }
 
-/** The settings that docs recommend for fedspine: bounded packets and queues. */
-const RECOMMENDED = [
-  "allow_anonymous true",
-  "max_packet_size 300000",
-  "max_queued_messages 1000",
-  "max_queued_bytes 8388608",
-  "max_inflight_messages 32",
-  "persistence false",
-  "set_tcp_nodelay true",
-];
-
 /** The path of the executable, or undefined when it is not installed. */
 export function mosquittoPath(): string | undefined {
   const folders = (process.env.PATH ?? "").split(delimiter);
@@ -37,15 +27,20 @@ export function mosquittoPath(): string | undefined {
     .find((path) => existsSync(path));
 }
 
-/** Starts mosquitto with `extraConfig` lines and waits until it accepts connections. */
-export async function startMosquitto(extraConfig: readonly string[] = []): Promise<Mosquitto> {
+/** Starts mosquitto with the recommended settings and `extraConfig` lines and waits until it accepts connections. */
+export async function startMosquitto(
+  extraConfig: readonly string[] = [],
+  options: Partial<MosquittoOptions> = {},
+): Promise<Mosquitto> {
   const path = mosquittoPath();
   if (path === undefined) throw new Error(mosquittoAbsent);
   const folder = await mkdtemp(join(tmpdir(), "fedspine-mosquitto-"));
   const port = await freePort();
-  const config = [`listener ${port} 127.0.0.1`, ...RECOMMENDED, ...extraConfig];
+  const config = mosquittoConf({ host: "127.0.0.1", port, ...options });
   const file = join(folder, "mosquitto.conf");
-  await writeFile(file, `${config.join("\n")}\n`);
+  // Started by root it becomes another user, who may not read the folders of a test.
+  const user = process.getuid?.() === 0 ? ["user root"] : [];
+  await writeFile(file, `${config}${[...user, ...extraConfig].join("\n")}\n`);
   const child = spawn(path, ["-c", file], { stdio: ["ignore", "ignore", "pipe"] });
   let log = "";
   child.stderr.on("data", (text: Buffer) => (log += text.toString()));
