@@ -50,6 +50,17 @@ export class ShapeError extends FedspineError {}
 /** Linear memory is exhausted, or a tensor is used after its step. */
 export class ArenaError extends FedspineError {}
 
+/** A plan needs more memory than there is for tensors. */
+export class MemoryError extends FedspineError {
+  /** What there is for tensors. */
+  readonly tensorBytes: number;
+
+  constructor(what: string, tensorBytes: number, details: ErrorDetails = {}) {
+    super(what, details, ExitCode.unavailable);
+    this.tensorBytes = tensorBytes;
+  }
+}
+
 /** No kernel module can run here, or one fails validation. */
 export class KernelError extends FedspineError {
   constructor(what: string, details: ErrorDetails = {}) {

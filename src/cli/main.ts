@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The fedspine command: finds the subcommand, runs it, and turns what happens into an exit status. */
+import "./small-heap.ts";
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { ExitCode, FedspineError } from "../base/errors.ts";

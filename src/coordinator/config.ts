@@ -38,6 +38,8 @@ const planSchema = v.strictObject({
   /** Longer texts are cut. */
   maxTokens: v.optional(positive, 128),
   dropout: v.optional(v.pipe(v.number(), v.minValue(0), v.ltValue(1)), 0.05),
+  /** Keep the inputs of blocks alone and run them again: less memory, about a third more time. Devices that need it do so anyway. */
+  recompute: v.optional(v.boolean(), false),
 });
 
 const schema = v.strictObject({

@@ -27,6 +27,7 @@ export class DeviceLimits {
   readonly #options: LimitsOptions;
   readonly #ranks: readonly number[];
   readonly #costs = new Map<string, ChoiceCost>();
+  readonly #leastBytes = new Map<string, number>();
 
   /** Throws ConfigError when the schedule ends beyond what pruning may remove. */
   constructor(options: LimitsOptions) {
@@ -43,17 +44,20 @@ export class DeviceLimits {
 
   of(device: string, round: number): Limits {
     const { profileOf, config } = this.#options;
-    const { type = "", cores = 1, memoryBytes = 0 } = profileOf(device) ?? {};
-    const availableBytes = Math.max(0, memoryBytes - config.memoryReserveBytes);
+    const { type = "", cores = 1, memoryBytes = 0, tensorBytes } = profileOf(device) ?? {};
+    // What a device has found itself counts more than what is kept free in general.
+    const availableBytes = tensorBytes ?? Math.max(0, memoryBytes - config.memoryReserveBytes);
+    // A device recomputes where that alone makes a plan fit.
     const fits = (sparsity: number, rank: number): boolean =>
-      this.costOf({ sparsity, rank }).memoryBytes <= availableBytes;
+      this.costOf({ sparsity, rank }).memoryBytes <= availableBytes ||
+      this.#leastBytesOf({ sparsity, rank }) <= availableBytes;
     const { min, max, reference } = this.#corridorOf(device, round);
     const ranks = this.#ranksFor(device);
     const [smallest = 1] = ranks;
     const least = leastOf(min, this.#mostSparsity(), (sparsity) => fits(sparsity, smallest));
     if (least === null) {
       const mostPruned = { sparsity: Math.max(min, this.#mostSparsity()), rank: smallest };
-      const neededBytes = this.costOf(mostPruned).memoryBytes;
+      const neededBytes = this.#leastBytesOf(mostPruned);
       return { kind: "too-small", neededBytes, availableBytes };
     }
     const view: DeviceView = {
@@ -86,8 +90,23 @@ export class DeviceLimits {
     return cost;
   }
 
-  /** Cost of a structure, or of one of about that sparsity. */
-  estimate(structure: Structure | { readonly sparsity: number }, rank: number): Cost {
+  /** Memory with recomputation, counted once for a choice. */
+  #leastBytesOf({ sparsity, rank }: Choice): number {
+    const steps = Math.round(sparsity * COST_GRID);
+    const key = `${steps}/${rank}`;
+    const known = this.#leastBytes.get(key);
+    if (known !== undefined) return known;
+    const { memoryBytes } = this.estimate({ sparsity: steps / COST_GRID }, rank, true);
+    this.#leastBytes.set(key, memoryBytes);
+    return memoryBytes;
+  }
+
+  /** Cost of a structure, or of one of about that sparsity; with the blocks recomputed where the plan or the caller says so. */
+  estimate(
+    structure: Structure | { readonly sparsity: number },
+    rank: number,
+    recompute = this.#options.config.plan.recompute,
+  ): Cost {
     const { config, shape } = this.#options;
     const { targets, batchSize, maxTokens, trainHead, dropout } = config.plan;
     return costOf(shape, {
@@ -98,6 +117,7 @@ export class DeviceLimits {
       numTokens: Math.min(maxTokens, shape.maxPositions),
       trainHead,
       dropout,
+      recompute,
       scoresUnits: config.pruning !== null,
       sendsMeanScores: (config.pruning?.blend ?? 0) > 0,
     });

@@ -140,8 +140,11 @@ export class Reception implements ControlListener {
           report,
         });
       }
-      case "failed":
-        return this.#host.feed({ ...message, device });
+      case "failed": {
+        const { tensorBytes, ...failure } = message;
+        if (tensorBytes !== undefined) this.#parts.roster.limitTensors(device, tensorBytes);
+        return this.#host.feed({ ...failure, device });
+      }
     }
   }
 

@@ -6,6 +6,8 @@ export interface Profile {
   readonly type: string;
   readonly cores: number;
   readonly memoryBytes: number;
+  /** What it found that it has for tensors, when it refused a plan; absent before that. */
+  readonly tensorBytes?: number;
   /** The base model is there already. */
   readonly hasBase: boolean;
 }
@@ -57,8 +59,12 @@ export class Roster {
       return this.#renew(fresh);
     }
     if (entry.pastBoots.has(boot)) return "displaced";
+    if (entry.boot === boot) {
+      const { tensorBytes } = entry.profile;
+      entry.profile = tensorBytes === undefined ? profile : { ...profile, tensorBytes };
+      return this.#renew(entry);
+    }
     entry.profile = profile;
-    if (entry.boot === boot) return this.#renew(entry);
     entry.pastBoots.add(entry.boot);
     entry.boot = boot;
     entry.isPresent = false;
@@ -107,6 +113,12 @@ export class Roster {
     for (const entry of this.#entries.values()) {
       if (entry.isPresent) this.#renew(entry);
     }
+  }
+
+  /** A device has refused a plan for lack of memory; it counts until the process starts anew. */
+  limitTensors(device: string, tensorBytes: number): void {
+    const entry = this.#entries.get(device);
+    if (entry !== undefined) entry.profile = { ...entry.profile, tensorBytes };
   }
 
   profile(device: string): Profile | undefined {

@@ -109,7 +109,8 @@ class StepWalk {
     return this.#push(linear({ x, M: this.#M, N, K, R, drops, trainsWeight: false }));
   }
 
-  #attend([query, key, value]: readonly Value[], layer: number): Value {
+  /** Where a shape lists fewer projections, the first stands for the others. */
+  #attend([query, key = query, value = query]: readonly Value[], layer: number): Value {
     const { headSize: D, numHeads, numKvHeads } = this.#shape;
     const { batchSize: B, numTokens: T, structure, scoresUnits: isWatched } = this.#setup;
     const G = structure.layers[layer]?.heads.length ?? 0;

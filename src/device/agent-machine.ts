@@ -37,6 +37,8 @@ export interface AgentState {
     readonly key: string;
     readonly attempt: number;
     readonly reason: string;
+    /** Where memory was lacking: what there is for tensors. */
+    readonly tensorBytes?: number;
   } | null;
   /** Numbers the work begun; news about earlier work is ignored. */
   readonly serial: number;
@@ -52,7 +54,7 @@ export type AgentInput =
   | { kind: "base-ready"; serial: number }
   | { kind: "adapter-ready"; serial: number }
   | { kind: "trained"; serial: number; finished: FinishedWork }
-  | { kind: "broke"; serial: number; reason: string }
+  | { kind: "broke"; serial: number; reason: string; tensorBytes?: number }
   | { kind: "overdue"; serial: number }
   /** Time to show a sign of life. */
   | { kind: "beat" };
@@ -68,7 +70,7 @@ export type AgentEffect =
   | { kind: "remember"; finished: FinishedWork }
   | { kind: "forget"; finished: FinishedWork }
   | { kind: "offer"; round: number; attempt: number; finished: FinishedWork }
-  | { kind: "fail"; round: number; attempt: number; reason: string }
+  | { kind: "fail"; round: number; attempt: number; reason: string; tensorBytes?: number }
   | { kind: "end"; reason: string };
 
 type Step = readonly [AgentState, AgentEffect[]];
@@ -124,7 +126,7 @@ export function stepAgent(state: AgentState, input: AgentInput): Step {
     case "broke": {
       const { task, phase } = state;
       if (task === null || phase === "idle" || phase === "uploading") return [state, []];
-      return giveUp(state, task, input.reason);
+      return giveUp(state, task, input);
     }
     case "overdue":
       return rest(state);
@@ -202,8 +204,13 @@ function rest(state: AgentState): Step {
   return [{ ...state, phase: "idle", task: null, serial: state.serial + 1 }, effects];
 }
 
-function giveUp(state: AgentState, task: TrainTask, reason: string): Step {
-  const failure = { key: workKey(task), attempt: task.attempt, reason };
+function giveUp(
+  state: AgentState,
+  task: TrainTask,
+  { reason, tensorBytes }: { readonly reason: string; readonly tensorBytes?: number },
+): Step {
+  const lack = tensorBytes === undefined ? {} : { tensorBytes };
+  const failure = { key: workKey(task), attempt: task.attempt, reason, ...lack };
   const next: AgentState = { ...state, phase: "idle", failure, serial: state.serial + 1 };
   return [next, failAgain(next)];
 }
@@ -217,7 +224,7 @@ function answered(state: AgentState, root: string, reason: RejectReason | null):
   const [next, effects] = giveUp(
     { ...state, finished: null },
     task,
-    `the update was refused: ${reason}`,
+    { reason: `the update was refused: ${reason}` },
   );
   return [next, [{ kind: "forget", finished }, ...effects]];
 }
@@ -229,7 +236,6 @@ function offerAgain({ phase, task, finished }: AgentState): AgentEffect[] {
 
 function failAgain({ task, failure }: AgentState): AgentEffect[] {
   if (task === null || failure === null || failure.attempt !== task.attempt) return [];
-  return failure.key === workKey(task)
-    ? [{ kind: "fail", round: task.round, attempt: task.attempt, reason: failure.reason }]
-    : [];
+  const { key, ...what } = failure;
+  return key === workKey(task) ? [{ kind: "fail", round: task.round, ...what }] : [];
 }

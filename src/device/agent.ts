@@ -1,5 +1,6 @@
 /** Carries out what the agent machine decides: hears commands, shows signs of life, and has the work done. */
 import type { Clock, Timer } from "../base/clock.ts";
+import { MemoryError } from "../base/errors.ts";
 import { decodeControl } from "../protocol/envelope.ts";
 import { MessageStamp } from "../protocol/message-stamp.ts";
 import { type DeviceMessage, readCoordinatorMessage } from "../protocol/messages.ts";
@@ -241,9 +242,9 @@ export class Agent {
         });
       }
       case "fail": {
-        const { round, attempt, reason } = effect;
-        onEvent({ kind: "failed", round, reason });
-        return void this.#send({ kind: "failed", round, attempt, reason: reason.slice(0, 300) });
+        const { reason, ...failure } = effect;
+        onEvent({ kind: "failed", round: effect.round, reason });
+        return void this.#send({ ...failure, kind: "failed", reason: reason.slice(0, 300) });
       }
       case "end":
         onEvent({ kind: "ended", reason: effect.reason });
@@ -260,6 +261,7 @@ export class Agent {
           kind: "broke",
           serial,
           reason: error instanceof Error ? error.message : String(error),
+          ...(error instanceof MemoryError ? { tensorBytes: error.tensorBytes } : {}),
         });
       },
     );

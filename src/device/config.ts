@@ -31,7 +31,7 @@ const schema = v.strictObject({
   kernels: v.optional(v.picklist(["simd", "relaxed", "auto"]), "auto"),
   /** Threads to train on; the same results for any number. "auto": one per core. */
   threads: v.optional(v.union([v.pipe(positive, v.maxValue(64)), v.literal("auto")]), 1),
-  /** Memory that may be used, as told to the coordinator; absent: the machine's. In a container that is not the container's. */
+  /** Memory that the process may take, resident; absent: the container's limit or the machine's memory. Larger plans are refused. */
   memoryBytes: v.exactOptional(positive),
   /** Emulates a slower machine: at 0.25 every step takes four times as long. */
   speed: v.optional(v.pipe(v.number(), v.gtValue(0), v.maxValue(1)), 1),

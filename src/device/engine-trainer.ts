@@ -1,6 +1,7 @@
 /** The local trainer of a real device: LoRA on the tensor engine, over the device's own examples, on a model that shrinks. */
 import { basename } from "node:path";
 import { FedspineError } from "../base/errors.ts";
+import { uniformStructure } from "../cost/approximate.ts";
 import type { ModelShape } from "../base/model-shape.ts";
 import { intersection, type Structure } from "../base/structure.ts";
 import { bodySparsity } from "../cost/parameters.ts";
@@ -14,8 +15,10 @@ import type { Engine, EngineOptions } from "../tensor/engine.ts";
 import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
 import { evaluateClassifier } from "../train/evaluate.ts";
 import type { LocalTrainer, TrainedUpdate } from "./local-trainer.ts";
+import type { MemoryBudget } from "./memory-budget.ts";
 import { adaptBase } from "./training/adapted-base.ts";
 import { splitHeldOut } from "./training/guard.ts";
+import { fitPlan } from "./training/memory-fit.ts";
 import { runLocalRound } from "./training/local-round.ts";
 import { openRound } from "./training/pruning-step.ts";
 import {
@@ -42,6 +45,8 @@ export interface EngineTrainerOptions {
   readonly createEngine?: () => Engine;
   /** Keeps structure and scores across restarts; by default they last as long as this object. */
   readonly memory?: TrainerMemory;
+  /** What the process may take; asked before every round, by default there is no bound. */
+  readonly budget?: () => MemoryBudget;
 }
 
 interface Prepared {
@@ -70,6 +75,8 @@ interface Pruning {
 export class EngineTrainer implements LocalTrainer {
   readonly #options: EngineTrainerOptions;
   readonly #memory: TrainerMemory;
+  /** Resident memory before the first model was loaded. */
+  #otherBytes: number | undefined;
   #prepared: Prepared | undefined;
   #sequences: { readonly maxTokens: number; readonly items: readonly Sequence[] } | undefined;
 
@@ -105,7 +112,9 @@ export class EngineTrainer implements LocalTrainer {
     const scale = plan.alpha / plan.rank;
     const start = readStart(adapter, shape, scale);
     const data = this.#split(plan);
-    const { structure, heldOutLoss, pruningSkipped, pruning } = this.#open(plan, start, data);
+    const recompute = this.#fit(plan, start, data);
+    const opening = this.#open(plan, start, data, recompute);
+    const { structure, heldOutLoss, pruningSkipped, pruning } = opening;
     const adapted = adaptBase(base, { plan, shape, start, structure });
     try {
       const { values, ...round } = await runLocalRound({
@@ -114,6 +123,7 @@ export class EngineTrainer implements LocalTrainer {
         sequences: data.training,
         shuffleSeed: `${plan.seed}/${deviceId}`,
         padId: tokenizer.special.pad ?? 0,
+        recompute,
         scoring: pruning && this.#scoring(adapted.model, pruning),
         onStep,
         signal,
@@ -140,7 +150,7 @@ export class EngineTrainer implements LocalTrainer {
   }
 
   /** Prunes to the plan's target, before training: then all steps run on the smaller model and recover what it lost. */
-  #open(plan: TrainPlan, start: StartingPoint, data: Data): Opening {
+  #open(plan: TrainPlan, start: StartingPoint, data: Data, recompute: boolean): Opening {
     const { pruning } = plan;
     if (pruning === null) {
       const { structure } = start;
@@ -170,7 +180,7 @@ export class EngineTrainer implements LocalTrainer {
         ownScores: () => {
           if (!keeper.knows(own)) {
             const scoring = this.#scoring(model, { plan: pruning, state: before });
-            scoring.probe(data.training, { ...batches, shuffleSeed });
+            scoring.probe(data.training, { ...batches, shuffleSeed, recompute });
           }
           return keeper.scores();
         },
@@ -181,6 +191,26 @@ export class EngineTrainer implements LocalTrainer {
     } finally {
       adapted.detach();
     }
+  }
+
+  /** Whether blocks must be run again for the plan to fit. Throws MemoryError where it does not fit at all. */
+  #fit(plan: TrainPlan, start: StartingPoint, { training }: Data): boolean {
+    const wanted = plan.recompute === true;
+    const { budget } = this.#options;
+    if (budget === undefined) return wanted;
+    const { shape } = this.#ready();
+    this.#otherBytes ??= process.memoryUsage.rss();
+    const { rank, targets, trainHead, dropout, pruning } = plan;
+    const planned = pruning === null ? start.structure : uniformStructure(shape, pruning.sparsity);
+    const setup = {
+      ...{ rank, targets, trainHead, dropout, recompute: wanted },
+      structure:
+        pruning?.isReversible === true ? planned : smaller(shape, planned, start.structure),
+      batchSize: Math.min(plan.batchSize, training.length),
+      numTokens: training.reduce((most, { ids }) => Math.max(most, ids.length), 1),
+      scoresUnits: pruning !== null,
+    };
+    return fitPlan({ shape, setup, budget: budget(), otherBytes: this.#otherBytes });
   }
 
   #scoring(model: Model, { plan, state: { keeper } }: Pruning): Scoring {
@@ -224,6 +254,10 @@ export class EngineTrainer implements LocalTrainer {
 }
 
 type Data = ReturnType<typeof splitHeldOut<Sequence>>;
+
+function smaller(shape: ModelShape, a: Structure, b: Structure): Structure {
+  return bodySparsity(shape, a) > bodySparsity(shape, b) ? a : b;
+}
 
 /** Most resident memory that this process has had. */
 function peakResidentBytes(): number {

@@ -64,6 +64,8 @@ const planSchema = v.object({
   /** The same on every device of a round: fresh LoRA factors come from it. A device adds its own id for its order of examples. */
   seed: count,
   dropout: v.pipe(finite, v.minValue(0), v.ltValue(1)),
+  /** Run blocks again in the backward pass and keep their inputs alone. A device does so by itself where memory asks for it. */
+  recompute: v.exactOptional(v.boolean()),
   labels: v.pipe(v.array(v.pipe(v.string(), v.maxLength(100))), v.minLength(1), v.maxLength(200)),
   /** null = the model stays whole. */
   pruning: v.nullable(pruningSchema),
@@ -184,7 +186,11 @@ const deviceKinds = {
     loss: v.nullable(finite),
   }),
   offer: v.object({ round: positive, attempt: positive, ...blobRef.entries, report: reportSchema }),
-  failed: v.object({ round: positive, attempt: positive, reason: shortText }),
+  failed: v.object({
+    ...{ round: positive, attempt: positive, reason: shortText },
+    /** Where the plan needs more memory than there is: what the device has for tensors. */
+    tensorBytes: v.exactOptional(count),
+  }),
   bye: v.object({ reason: shortText }),
   /** Retained on the presence topic; `online: false` is the will. */
   presence: v.object({ boot: name, online: v.boolean() }),

@@ -9,6 +9,7 @@ import { loadExamples } from "../../data/dataset.ts";
 import type { AgentEvent } from "../../device/agent.ts";
 import { parseDeviceConfig } from "../../device/config.ts";
 import { EngineTrainer } from "../../device/engine-trainer.ts";
+import { memoryBounds, smallestBound } from "../../device/memory-budget.ts";
 import { runDevice } from "../../device/run-device.ts";
 import { fileMemory } from "../../device/training/trainer-memory.ts";
 import { brokerAccess } from "../broker-access.ts";
@@ -42,6 +43,9 @@ async function run(options: Options): Promise<void> {
   const stop = new AbortController();
   process.once("SIGINT", () => stop.abort());
   process.once("SIGTERM", () => stop.abort());
+  const bounds = () => memoryBounds(config.memoryBytes, totalmem());
+  // What is free changes from hour to hour: it bounds a round, and is not what the machine is.
+  const { availableBytes: _, ...machineBounds } = bounds();
   await runDevice(config, {
     factory: brokerAccess(config.broker, rng.fork("transport"), (text) => log.warn(text)),
     clock: systemClock,
@@ -53,8 +57,9 @@ async function run(options: Options): Promise<void> {
         kernels: config.kernels,
         threads: config.threads,
         memory: fileMemory(join(config.stateFolder, "pruning.safetensors")),
+        budget: () => smallestBound(bounds()),
       }),
-    machine: { cores: cpus().length, memoryBytes: config.memoryBytes ?? totalmem() },
+    machine: { cores: cpus().length, memoryBytes: smallestBound(machineBounds).bytes },
     onEvent: (event) => report(log, event),
     signal: stop.signal,
   });

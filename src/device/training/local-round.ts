@@ -15,6 +15,8 @@ export interface LocalRoundOptions {
   readonly sequences: readonly Sequence[];
   readonly shuffleSeed: string;
   readonly padId: number;
+  /** Run blocks again in the backward pass instead of keeping what they computed. */
+  readonly recompute: boolean;
   /** null when units are not scored. */
   readonly scoring: Scoring | null;
   readonly onStep: (step: number, loss: number) => Promise<void>;
@@ -40,7 +42,8 @@ const WARMUP_STEPS = 2;
 
 /** Rejects with what `onStep` rejects with, with FedspineError when training diverges, and when `signal` is aborted. */
 export async function runLocalRound(options: LocalRoundOptions): Promise<LocalRound> {
-  const { adapted, plan, sequences, shuffleSeed, padId, scoring, onStep, signal } = options;
+  const { adapted, plan, sequences, shuffleSeed, padId, recompute, scoring, onStep, signal } =
+    options;
   const { engine } = adapted.model;
   const selfPruning =
     plan.selfPruning === null ? null : new SelfPruning(adapted.lora.parameters(), plan.selfPruning);
@@ -57,6 +60,7 @@ export async function runLocalRound(options: LocalRoundOptions): Promise<LocalRo
     seed: plan.seed,
     shuffleSeed,
     padId,
+    recompute,
     afterBackward: (tape) => scoring?.afterBackward(tape),
     beforeUpdate: (trained) => {
       // What is measured is the loss alone, before self-pruning adds to its gradient.

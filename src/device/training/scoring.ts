@@ -52,7 +52,10 @@ export class Scoring {
   }
 
   /** Scores of a few batches, each for a step, without an update. */
-  probe(sequences: readonly Sequence[], options: BatchStreamOptions): void {
+  probe(
+    sequences: readonly Sequence[],
+    options: BatchStreamOptions & { readonly recompute: boolean },
+  ): void {
     const { model, plan, keeper } = this.#options;
     const { engine } = model;
     const stream = new BatchStream(sequences, options);
@@ -61,7 +64,7 @@ export class Scoring {
       for (let i = 0; i < Math.min(PROBE_BATCHES, stream.batchesPerEpoch); i++) {
         const batch = stream.next();
         engine.step(() => {
-          const tape = new Tape(engine);
+          const tape = new Tape(engine, { recomputes: options.recompute });
           tape.backward(model.loss(tape, batch, { kind: "classes", labels: batch.labels }));
           this.#scorer.afterBackward(tape);
           const scores = this.#scorer.take((tensor) => tape.gradient(tensor));
