@@ -5,7 +5,11 @@
  *   node dist/bench/quality/main.js --model models/base-encoder --data ../shared/data \
  *     --sets sst2,hwu64,trec,banking77,snips --seeds 3 --steps 1000
  *
- * One JSON line per result on stdout, a table on stderr.
+ * And what holding the frozen base in fewer bits costs, in points of accuracy against float32:
+ *
+ *   node dist/bench/quality/main.js --sets hwu64,trec --starts base --base-dtypes f32,f16,int8,int4
+ *
+ * One JSON line per result and one per comparison on stdout, a table on stderr.
  */
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -15,6 +19,7 @@ import type { Dataset } from "../../src/data/examples.ts";
 import { accuracy } from "../../src/data/metrics.ts";
 import { encodeDataset } from "../../src/data/sequences.ts";
 import { sampleExamples } from "../../src/data/split.ts";
+import { baseDtypes, type BaseDtype } from "../../src/base/base-dtype.ts";
 import { Rng } from "../../src/base/rng.ts";
 import { generateEvents } from "../../src/demo-data/events.ts";
 import { EVENT_LABELS } from "../../src/demo-data/tables.ts";
@@ -36,6 +41,7 @@ const { values: args } = parseArgs({
     steps: { type: "string", default: "1000" },
     lr: { type: "string", default: "2e-3" },
     rank: { type: "string", default: "8" },
+    "base-dtypes": { type: "string", default: "f32" },
     kernels: { type: "string", default: "auto" },
   },
 });
@@ -60,12 +66,17 @@ function loadSet(name: string, seed: number): { train: Dataset; test: Dataset } 
   return { train: make("train", 2400), test: make("test", 1000) };
 }
 
-function byLora(set: { train: Dataset; test: Dataset }, seed: number, isRandom: boolean): Score {
+function byLora(
+  set: { train: Dataset; test: Dataset },
+  seed: number,
+  { isRandom, baseDtype }: { isRandom: boolean; baseDtype: BaseDtype },
+): Score {
   const engine = Engine.create({ kernels: args.kernels as "auto" });
   const model = loadModel(engine, args.model, {
     task: "classify",
     labels: set.train.labels,
     headSeed: seed,
+    baseDtype,
     ...(isRandom ? { randomWeightsSeed: seed } : {}),
   });
   const tokenizer = loadTokenizer(args.model);
@@ -107,26 +118,44 @@ function byBagOfWords({ train, test }: { train: Dataset; test: Dataset }, seed: 
   return { accuracy: accuracy(truth, predicted), loss: null };
 }
 
-const starts = args.starts.split(",") as Start[];
-for (const name of args.sets.split(",")) {
-  for (const start of starts) {
-    const scores: Score[] = [];
-    for (let i = 0; i < Number(args.seeds); i++) {
-      const seed = Number(args["first-seed"]) + i;
-      const set = loadSet(name, seed);
-      const startMs = performance.now();
-      const score =
-        start === "bag-of-words" ? byBagOfWords(set, seed) : byLora(set, seed, start === "random");
-      const seconds = Number(((performance.now() - startMs) / 1000).toFixed(1));
-      scores.push(score);
-      const { accuracy: value, loss } = score;
-      console.log(JSON.stringify({ set: name, start, seed, accuracy: value, loss, seconds }));
-    }
-    const values = scores.map((score) => 100 * score.accuracy);
-    const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-    const spread = Math.max(...values) - Math.min(...values);
-    console.error(
-      `${name.padEnd(10)} ${start.padEnd(13)} ${mean.toFixed(1)} % (spread ${spread.toFixed(1)})`,
+/** Mean accuracy over the seeds, in percent. */
+function measure(name: string, start: Start, baseDtype: BaseDtype): number {
+  const values: number[] = [];
+  for (let i = 0; i < Number(args.seeds); i++) {
+    const seed = Number(args["first-seed"]) + i;
+    const set = loadSet(name, seed);
+    const startMs = performance.now();
+    const { accuracy: value, loss } =
+      start === "bag-of-words"
+        ? byBagOfWords(set, seed)
+        : byLora(set, seed, { isRandom: start === "random", baseDtype });
+    const seconds = Number(((performance.now() - startMs) / 1000).toFixed(1));
+    values.push(100 * value);
+    console.log(
+      JSON.stringify({ set: name, start, baseDtype, seed, accuracy: value, loss, seconds }),
     );
+  }
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  const spread = (Math.max(...values) - Math.min(...values)).toFixed(1);
+  const what = `${name.padEnd(10)} ${start.padEnd(13)} ${baseDtype.padEnd(5)}`;
+  console.error(`${what} ${mean.toFixed(1)} % (spread ${spread})`);
+  return mean;
+}
+
+const starts = args.starts.split(",") as Start[];
+const dtypes = baseDtypes.filter((dtype) => args["base-dtypes"].split(",").includes(dtype));
+for (const set of args.sets.split(",")) {
+  for (const start of starts) {
+    const means = new Map<BaseDtype, number>();
+    // A bag of words has no base to hold.
+    for (const dtype of start === "bag-of-words" ? dtypes.slice(0, 1) : dtypes) {
+      means.set(dtype, measure(set, start, dtype));
+    }
+    const exact = means.get("f32");
+    for (const [baseDtype, mean] of means) {
+      if (exact === undefined || baseDtype === "f32") continue;
+      const points = Number((mean - exact).toFixed(2));
+      console.log(JSON.stringify({ set, start, baseDtype, seeds: Number(args.seeds), points }));
+    }
   }
 }
