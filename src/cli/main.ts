@@ -68,6 +68,18 @@ const commands: Readonly<Record<string, CommandEntry>> = {
     summary: "run a device agent",
     load: () => import("./commands/device.ts"),
   },
+  fleet: {
+    summary: "make the keys of a fleet, or show them",
+    load: () => import("./commands/fleet.ts"),
+  },
+  enroll: {
+    summary: "print a one-time code for a new device, or use one",
+    load: () => import("./commands/enroll.ts"),
+  },
+  devices: {
+    summary: "list, accept, reject and revoke the devices of a fleet",
+    load: () => import("./commands/devices.ts"),
+  },
   why: {
     summary: "explain what a device was given in each round of a run",
     load: () => import("./commands/why.ts"),
@@ -92,6 +104,7 @@ export async function main(args: readonly string[]): Promise<number> {
     .description("Federated LoRA fine-tuning for fleets of small Linux gateways")
     .version(packageVersion(), "-V, --version")
     .showSuggestionAfterError()
+    .enablePositionalOptions()
     .exitOverride();
   const wanted = args.find((arg) => !arg.startsWith("-"));
   const isHelp = args[0] === "help" || args[0] === "--help" || args[0] === "-h";

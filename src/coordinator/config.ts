@@ -47,6 +47,12 @@ const schema = v.strictObject({
   fleet: v.optional(v.pipe(v.string(), v.regex(ID_PATTERN)), "fedspine"),
   /** mqtt://, mqtts://, ws:// or wss://, without credentials. */
   broker: v.optional(text, "mqtt://127.0.0.1:1883"),
+  /** PEM files for mqtts and wss: the broker's authority, and this client's certificate and key. */
+  ca: v.exactOptional(text),
+  cert: v.exactOptional(text),
+  key: v.exactOptional(text),
+  /** Folder with the fleet's keys: then control messages are sealed, and TLS uses its certificates. */
+  fleetFolder: v.exactOptional(text),
   /** Where the events, the checkpoint and the blobs of this run are kept. */
   runFolder: v.optional(text, "runs/latest"),
   /** Folder of the base model; its files are what devices fetch once. */

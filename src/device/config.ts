@@ -5,6 +5,7 @@ import { ID_PATTERN } from "../protocol/topics.ts";
 
 const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 const text = v.pipe(v.string(), v.nonEmpty());
+export const DEFAULT_STATE_FOLDER = "device-state";
 const GIB = 1024 ** 3;
 
 const schema = v.strictObject({
@@ -13,8 +14,12 @@ const schema = v.strictObject({
   fleet: v.optional(v.pipe(v.string(), v.regex(ID_PATTERN)), "fedspine"),
   /** mqtt://, mqtts://, ws:// or wss://, without credentials. */
   broker: v.optional(text, "mqtt://127.0.0.1:1883"),
-  /** Where identity, fetched models and unsent work survive a restart. */
-  stateFolder: v.optional(text, "device-state"),
+  /** PEM files for mqtts and wss: the broker's authority, and this client's certificate and key. An enrolled device has its own. */
+  ca: v.exactOptional(text),
+  cert: v.exactOptional(text),
+  key: v.exactOptional(text),
+  /** Where identity, credentials, fetched models and unsent work survive a restart. */
+  stateFolder: v.optional(text, DEFAULT_STATE_FOLDER),
   /** File or folder of this device's own examples; they never leave it. */
   data: text,
   /** Kind of machine, for reports. */

@@ -18,8 +18,9 @@ const infoSchema = v.object({
   fleet: v.pipe(v.string(), v.regex(ID_PATTERN)),
   /** Names and addresses that devices reach this machine by. */
   hosts: v.pipe(v.array(v.string()), v.minLength(1)),
-  /** What enrolled devices connect to. */
+  /** Urls of the broker and of the enrolment server, as devices reach them. */
   broker: v.string(),
+  enrolment: v.string(),
 });
 
 export type FleetInfo = v.InferOutput<typeof infoSchema>;

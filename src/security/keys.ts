@@ -58,6 +58,12 @@ export function publicKeyFrom(text: string, use: KeyUse): KeyObject {
   return key;
 }
 
+/** Start of a public key's SHA-256 for people to compare: 64 bits in groups of four digits. */
+export function keyText(spkiText: string): string {
+  const digits = sha256Hex(Buffer.from(spkiText, "base64")).slice(0, 16);
+  return digits.replace(/(.{4})(?=.)/g, "$1-");
+}
+
 function expectUse(key: KeyObject, use: KeyUse): void {
   const { asymmetricKeyType: kind, asymmetricKeyDetails: details } = key;
   const isRight =

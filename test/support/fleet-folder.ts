@@ -32,7 +32,12 @@ export class TestFleet {
 
   constructor(t: TestContext, fleet = "plant") {
     this.path = join(temporaryFolder(t), "fleet");
-    const info = { fleet, hosts: ["127.0.0.1", "localhost"], broker: "mqtts://127.0.0.1:1" };
+    const info = {
+      fleet,
+      hosts: ["127.0.0.1", "localhost"],
+      broker: "mqtts://127.0.0.1:1",
+      enrolment: "https://127.0.0.1:1",
+    };
     this.folder = FleetFolder.create(this.path, info, Date.now());
   }
 

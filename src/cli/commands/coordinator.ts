@@ -12,6 +12,8 @@ import { loadExamples } from "../../data/dataset.ts";
 import { readHeadShapes } from "../../models/head-shapes.ts";
 import { readModelShape } from "../../models/shape.ts";
 import { brokerAccess } from "../broker-access.ts";
+import { coordinatorMembership } from "../membership.ts";
+import { addTlsOptions, tlsPathsIn, type TlsFlags } from "../tls-options.ts";
 import { centralEvaluation } from "../central-evaluation.ts";
 import { readConfigFile } from "../config-file.ts";
 import { dropLines, eventLine } from "../event-lines.ts";
@@ -19,7 +21,7 @@ import { kernelsOption, type KernelChoice } from "../options.ts";
 import { note, print, printJson } from "../output.ts";
 import { exportRun } from "../run-export.ts";
 
-interface Options {
+interface Options extends TlsFlags {
   config: string;
   test?: string;
   resume?: boolean;
@@ -28,7 +30,7 @@ interface Options {
 }
 
 export function command(): Command {
-  return new Command()
+  return addTlsOptions(new Command())
     .description("Run a federated fine-tuning as its coordinator, in the foreground")
     .requiredOption("--config <file>", "coordinator.json")
     .option("--test <path>", "labelled texts that every round's adapter is scored on")
@@ -39,7 +41,10 @@ export function command(): Command {
 }
 
 async function run(options: Options): Promise<void> {
-  const config = parseCoordinatorConfig(readConfigFile(options.config, ["base", "runFolder"]));
+  const { settings, tls, seal } = coordinatorMembership(
+    readConfigFile(options.config, ["base", "runFolder", "fleetFolder", "ca", "cert", "key"]),
+  );
+  const config = parseCoordinatorConfig(settings);
   const rng = Rng.fromSeed(randomBytes(16).toString("hex"));
   const stop = new AbortController();
   process.once("SIGINT", () => stop.abort());
@@ -50,7 +55,14 @@ async function run(options: Options): Promise<void> {
     if (line !== null) print(line);
   };
   const summary = await runCoordinator(config, {
-    factory: brokerAccess(config.broker, rng.fork("transport"), note),
+    factory: brokerAccess({
+      url: config.broker,
+      rng: rng.fork("transport"),
+      onFault: note,
+      own: tls,
+      paths: { ...config, ...tlsPathsIn(options) },
+    }),
+    ...(seal === undefined ? {} : { seal: seal(rng.fork("seal")) }),
     clock: systemClock,
     rng,
     evaluate: evaluation(config, options),

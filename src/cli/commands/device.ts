@@ -13,17 +13,19 @@ import { memoryBounds, smallestBound } from "../../device/memory-budget.ts";
 import { runDevice } from "../../device/run-device.ts";
 import { fileMemory } from "../../device/training/trainer-memory.ts";
 import { brokerAccess } from "../broker-access.ts";
+import { deviceMembership } from "../membership.ts";
+import { addTlsOptions, tlsPathsIn, type TlsFlags } from "../tls-options.ts";
 import { readConfigFile } from "../config-file.ts";
 import { processLog } from "../process-log.ts";
 
-interface Options {
+interface Options extends TlsFlags {
   config: string;
   logJson?: boolean;
   verbose?: boolean;
 }
 
 export function command(): Command {
-  return new Command()
+  return addTlsOptions(new Command())
     .description("Run a device agent in the foreground; its data stay here")
     .requiredOption("--config <file>", "device.json")
     .option("--log-json", "log lines as JSON")
@@ -32,7 +34,10 @@ export function command(): Command {
 }
 
 async function run(options: Options): Promise<void> {
-  const config = parseDeviceConfig(readConfigFile(options.config, ["data", "stateFolder"]));
+  const { settings, tls, seal } = deviceMembership(
+    readConfigFile(options.config, ["data", "stateFolder", "ca", "cert", "key"]),
+  );
+  const config = parseDeviceConfig(settings);
   const log = processLog(config.id ?? "device", {
     json: options.logJson === true,
     level: options.verbose === true ? 4 : 3,
@@ -47,7 +52,14 @@ async function run(options: Options): Promise<void> {
   // What is free changes from hour to hour: it bounds a round, and is not what the machine is.
   const { availableBytes: _, ...machineBounds } = bounds();
   await runDevice(config, {
-    factory: brokerAccess(config.broker, rng.fork("transport"), (text) => log.warn(text)),
+    factory: brokerAccess({
+      url: config.broker,
+      rng: rng.fork("transport"),
+      onFault: (text) => log.warn(text),
+      own: tls,
+      paths: { ...config, ...tlsPathsIn(options) },
+    }),
+    ...(seal === undefined ? {} : { seal: seal(rng.fork("seal")) }),
     clock: systemClock,
     rng,
     createTrainer: (deviceId) =>
