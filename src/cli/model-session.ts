@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { ThreadChoice } from "../backend/threads/load.ts";
+import type { BaseDtype } from "../base/base-dtype.ts";
 import type { Task } from "../models/architecture.ts";
 import { loadModel } from "../models/load.ts";
 import type { Model } from "../models/model.ts";
@@ -24,6 +25,8 @@ export interface SessionOptions {
   readonly task?: Task;
   readonly labels?: readonly string[];
   readonly kernels: KernelChoice;
+  /** What the base is held in, f32 by default. */
+  readonly baseDtype?: BaseDtype;
   /** One when absent. */
   readonly threads?: ThreadChoice;
   readonly seed?: number;
@@ -54,6 +57,7 @@ export function openSession(options: SessionOptions): ModelSession {
     ...(task === undefined ? {} : { task }),
     ...(labels === undefined ? {} : { labels }),
     headSeed: options.seed ?? 1,
+    baseDtype: options.baseDtype ?? "f32",
     ...(pruned === undefined ? {} : { structure: pruned.structure, structureOrigin: pruned.path }),
     ...(options.randomWeightsSeed === undefined
       ? {}

@@ -1,6 +1,7 @@
 /** Options that several commands share, and the checks that turn text into values. */
 import { InvalidArgumentError, Option } from "commander";
 import type { ThreadChoice } from "../backend/threads/load.ts";
+import { baseDtypes } from "../base/base-dtype.ts";
 import type { KernelVariant } from "../backend/wasm.ts";
 
 /** Parses a whole number from `least` up. */
@@ -64,6 +65,16 @@ export function kernelsOption(fallback: KernelChoice = "simd"): Option {
   )
     .choices(["simd", "relaxed", "auto", "reference"])
     .default(fallback);
+}
+
+/** --base-dtype: what the frozen base is held in. */
+export function baseDtypeOption(): Option {
+  return new Option(
+    "--base-dtype <format>",
+    "numbers that the frozen base is held in: int8 takes a quarter of f32's memory, int4 a seventh",
+  )
+    .choices(baseDtypes)
+    .default("f32");
 }
 
 /** --threads: how many threads compute. */

@@ -1,5 +1,6 @@
 /** Measures training steps on this machine and sets them beside what the cost model counts. */
 import type { ThreadChoice } from "../backend/threads/load.ts";
+import type { BaseDtype } from "../base/base-dtype.ts";
 import { Rng } from "../base/rng.ts";
 import { fullStructure } from "../base/structure.ts";
 import { uniformStructure } from "../cost/approximate.ts";
@@ -30,6 +31,7 @@ export interface MeasuredStep extends StepCase {
   /** Weights, state and the step's peak, as the engine reports them. */
   readonly heldBytes: number;
   readonly kernels: string;
+  readonly baseDtype: BaseDtype;
   readonly threads: number;
 }
 
@@ -37,6 +39,7 @@ export interface StepBenchOptions {
   readonly model: string;
   readonly rank: number;
   readonly kernels: KernelChoice;
+  readonly baseDtype: BaseDtype;
   readonly threads: ThreadChoice;
   /** Steps are repeated for about so long, and at least three times. */
   readonly durationMs: number;
@@ -52,12 +55,17 @@ const MOST_STEPS = 200;
 /** Trains a classifier on random token ids. Throws CheckpointError for a model that cannot be one. */
 export function measureStep(
   { batchSize, numTokens, sparsity }: StepCase,
-  { model: folder, rank, kernels, threads, durationMs }: StepBenchOptions,
+  { model: folder, rank, kernels, baseDtype, threads, durationMs }: StepBenchOptions,
 ): MeasuredStep {
   const shape = readModelShape(folder, LABELS);
   const structure = sparsity === 0 ? fullStructure(shape.units) : uniformStructure(shape, sparsity);
   const engine = openEngine({ kernels, threads });
-  const model = loadModel(engine, folder, { task: "classify", labels: LABELS, structure });
+  const model = loadModel(engine, folder, {
+    task: "classify",
+    labels: LABELS,
+    structure,
+    baseDtype,
+  });
   const { targets, trainHead, dropout } = SETUP;
   const lora = { rank, alpha: 2 * rank, targets, dropout };
   const adapted = AdaptedModel.attach(model, { lora, trainHead, seed: 1 });
@@ -86,6 +94,7 @@ export function measureStep(
     countedBytes: trainingMemory(shape, setup).peak,
     heldBytes: weights + state + stepPeak,
     kernels: engine.variant,
+    baseDtype,
     threads: engine.threads,
   };
 }

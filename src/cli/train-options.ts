@@ -1,5 +1,6 @@
 /** What `fedspine train` is told: its options, which of them go together, and which a continuation must share. */
 import type { ThreadChoice } from "../backend/threads/load.ts";
+import type { BaseDtype } from "../base/base-dtype.ts";
 import { ConfigError } from "../base/errors.ts";
 import type { ScheduleKind } from "../train/schedule.ts";
 import type { KernelChoice } from "./options.ts";
@@ -37,6 +38,7 @@ export interface TrainOptions {
   checkpointEvery?: number;
   resume?: boolean;
   kernels: KernelChoice;
+  baseDtype: BaseDtype;
   threads: ThreadChoice;
   out?: string;
   log?: string;
@@ -67,10 +69,11 @@ export function settingsOf(options: TrainOptions): Record<string, unknown> {
   const { structure = null } = options;
   const { rank, alpha = null, targets = null, dropout, trainHead, randomWeights = false } = options;
   const { steps = null, epochs, batchSize, accumulate, seed, shuffle, kernels } = options;
+  const { baseDtype } = options;
   const { lr, schedule, warmup, clip, weightDecay } = options;
   return {
     ...{ model, data, task, testRatio, maxTokens, textColumn, labelColumn },
-    ...{ structure, rank, alpha, targets, dropout, trainHead, randomWeights },
+    ...{ structure, baseDtype, rank, alpha, targets, dropout, trainHead, randomWeights },
     ...{ steps, epochs, batchSize, accumulate, seed, shuffle, kernels },
     ...{ lr, schedule, warmup, weightDecay, clip: Number.isFinite(clip) ? clip : "off" },
   };

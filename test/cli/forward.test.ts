@@ -39,6 +39,22 @@ for (const name of ["bert-classify", "llama-untied"] as const) {
   });
 }
 
+test("a base in fewer bits prints nearly the same logits, and an unknown format is refused", async () => {
+  const folder = tinyFolder("bert-classify");
+  const { logits: want } = await forward(folder, "--ids", "1,5,7,3");
+  for (const [format, tolerance] of [
+    ["f16", 1e-3],
+    ["int8", 0.02],
+    ["int4", 0.05],
+  ] as const) {
+    const { logits } = await forward(folder, "--ids", "1,5,7,3", "--base-dtype", format);
+    assert.notDeepEqual(logits, want, format);
+    assertAllClose(logits, want, tolerance, `logits (${format})`);
+  }
+  const refused = await fedspine(["forward", "--model", folder, "--base-dtype", "int2"]);
+  assert.match(refused.stderr, /f32, f16, int8, int4/);
+});
+
 test("forward with an adapter that PEFT saved prints PEFT's logits", async () => {
   const { input_ids: rows, adapter_logits: want } = JSON.parse(
     readFileSync(fixture("peft-bert", "expected.json"), "utf8"),

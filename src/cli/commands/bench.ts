@@ -4,8 +4,16 @@ import Table from "cli-table3";
 import { Command } from "commander";
 import { stringify } from "yaml";
 import type { ThreadChoice } from "../../backend/threads/load.ts";
+import type { BaseDtype } from "../../base/base-dtype.ts";
 import { BUNDLED_BASE } from "../bundled-base.ts";
-import { integer, kernelsOption, number, threadsOption, type KernelChoice } from "../options.ts";
+import {
+  baseDtypeOption,
+  integer,
+  kernelsOption,
+  number,
+  threadsOption,
+  type KernelChoice,
+} from "../options.ts";
 import { threadsText } from "../open-engine.ts";
 import { byteText, durationText, note, percent, print, printJson } from "../output.ts";
 import { measureStep, type MeasuredStep, type StepCase } from "../step-bench.ts";
@@ -18,6 +26,7 @@ interface Options {
   profile?: boolean;
   type?: string;
   kernels: KernelChoice;
+  baseDtype: BaseDtype;
   threads: ThreadChoice;
   json?: boolean;
 }
@@ -37,6 +46,7 @@ export function command(): Command {
     .option("--profile", "print this machine as a board of a simulated fleet, in YAML")
     .option("--type <name>", "name of the board (default: the processor's)")
     .addOption(kernelsOption())
+    .addOption(baseDtypeOption())
     .addOption(threadsOption(1))
     .option("--json", "one JSON line")
     .action(run);

@@ -1,10 +1,11 @@
 /** `fedspine classify`: labels and their probabilities for texts. */
 import { createInterface } from "node:readline";
 import { Command } from "commander";
+import type { BaseDtype } from "../../base/base-dtype.ts";
 import { ConfigError } from "../../base/errors.ts";
 import { argmax, classLogits, probabilities } from "../../train/evaluate.ts";
 import { openSession } from "../model-session.ts";
-import { kernelsOption, structureOption, type KernelChoice } from "../options.ts";
+import { baseDtypeOption, kernelsOption, structureOption, type KernelChoice } from "../options.ts";
 import { percent, print, printJson } from "../output.ts";
 
 interface Options {
@@ -12,6 +13,7 @@ interface Options {
   adapter?: string;
   structure?: string;
   kernels: KernelChoice;
+  baseDtype: BaseDtype;
   json?: boolean;
 }
 
@@ -23,6 +25,7 @@ export function command(): Command {
     .option("--adapter <path>", "PEFT folder or a safetensors file with LoRA factors and head")
     .addOption(structureOption())
     .addOption(kernelsOption("auto"))
+    .addOption(baseDtypeOption())
     .option("--json", "one JSON line per text: text, label, probability, probabilities")
     .action(run);
 }

@@ -1,9 +1,11 @@
 /** `fedspine eval`: score a model and adapter on labelled text or on plain text. */
 import { Command, Option } from "commander";
 import type { ThreadChoice } from "../../backend/threads/load.ts";
+import type { BaseDtype } from "../../base/base-dtype.ts";
 import { evaluateClassifier, evaluateLanguageModel } from "../../train/evaluate.ts";
 import { openSession } from "../model-session.ts";
 import {
+  baseDtypeOption,
   integer,
   kernelsOption,
   number,
@@ -28,6 +30,7 @@ interface Options {
   batchSize: number;
   maxTokens?: number;
   kernels: KernelChoice;
+  baseDtype: BaseDtype;
   threads: ThreadChoice;
   json?: boolean;
 }
@@ -55,6 +58,7 @@ export function command(): Command {
     .option("--batch-size <n>", "examples per batch", integer(1), 16)
     .option("--max-tokens <n>", "longest input (default: the model's positions)", integer(2))
     .addOption(kernelsOption("auto"))
+    .addOption(baseDtypeOption())
     .addOption(threadsOption("auto"))
     .option("--json", "one JSON line")
     .action(run);

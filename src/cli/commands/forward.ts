@@ -1,11 +1,18 @@
 /** `fedspine forward`: the logits of one input, to compare with other implementations. */
 import { Command } from "commander";
 import { Tape } from "../../autograd/tape.ts";
+import type { BaseDtype } from "../../base/base-dtype.ts";
 import { ConfigError } from "../../base/errors.ts";
 import { padBatch } from "../../data/batch.ts";
 import { nextTokenTargets } from "../../models/model.ts";
 import { openSession } from "../model-session.ts";
-import { integerList, kernelsOption, structureOption, type KernelChoice } from "../options.ts";
+import {
+  baseDtypeOption,
+  integerList,
+  kernelsOption,
+  structureOption,
+  type KernelChoice,
+} from "../options.ts";
 import { print, printJson } from "../output.ts";
 import { checkIds } from "../training-data.ts";
 
@@ -16,6 +23,7 @@ interface Options {
   ids?: number[];
   text?: string;
   kernels: KernelChoice;
+  baseDtype: BaseDtype;
   json?: boolean;
 }
 
@@ -28,6 +36,7 @@ export function command(): Command {
     .option("--ids <list>", "token ids, as 1,2,3", integerList)
     .option("--text <text>", "text for the model's tokenizer")
     .addOption(kernelsOption())
+    .addOption(baseDtypeOption())
     .option("--json", "one JSON line: input_ids, logits and, for causal models, loss")
     .action(run);
 }

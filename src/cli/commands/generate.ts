@@ -1,10 +1,12 @@
 /** `fedspine generate`: continue a prompt with a causal model. */
 import { Command } from "commander";
 import type { ThreadChoice } from "../../backend/threads/load.ts";
+import type { BaseDtype } from "../../base/base-dtype.ts";
 import { Rng } from "../../base/rng.ts";
 import { generate } from "../../models/generate.ts";
 import { openSession } from "../model-session.ts";
 import {
+  baseDtypeOption,
   integer,
   kernelsOption,
   number,
@@ -23,6 +25,7 @@ interface Options {
   temperature: number;
   seed: number;
   kernels: KernelChoice;
+  baseDtype: BaseDtype;
   threads: ThreadChoice;
   json?: boolean;
 }
@@ -38,6 +41,7 @@ export function command(): Command {
     .option("--temperature <t>", "0 takes the likeliest token", number(0), 0)
     .option("--seed <n>", "seed of the draws", integer(0), 1)
     .addOption(kernelsOption("auto"))
+    .addOption(baseDtypeOption())
     .addOption(threadsOption("auto"))
     .option("--json", "one JSON line: prompt_ids, ids, text, tokens_per_second")
     .action(run);

@@ -16,6 +16,7 @@ import { SCHEDULES } from "../../train/schedule.ts";
 import { fittingValues, readAdapter, saveAdapter, type StoredAdapter } from "../adapter-folder.ts";
 import { openSession, type ModelSession } from "../model-session.ts";
 import {
+  baseDtypeOption,
   integer,
   kernelsOption,
   number,
@@ -79,6 +80,7 @@ export function command(): Command {
     .option("--checkpoint-every <n>", "save a state to resume from every n steps", integer(1))
     .option("--resume", "continue from the checkpoint in --out")
     .addOption(kernelsOption())
+    .addOption(baseDtypeOption())
     .addOption(threadsOption("auto"))
     .option("--out <dir>", "folder for the adapter (PEFT) and checkpoints")
     .option("--log <file>", 'one JSON line per step: {"step","loss",...}')
@@ -95,6 +97,7 @@ function run(options: TrainOptions): void {
   const session = openSession({
     model: options.model,
     kernels: options.kernels,
+    baseDtype: options.baseDtype,
     threads: options.threads,
     task: isClassifier ? "classify" : "causal-lm",
     seed: options.seed,
