@@ -33,7 +33,7 @@ function product(args: ProductArguments): readonly Split[] {
   const columnNs = (a: readonly number[]): number =>
     sizeOf(a, [K]) * (ns * sizeOf(a, [M]) + READ_NS);
   const rowNs = (a: readonly number[]): number => (columnNs(a) * sizeOf(a, [N])) / sizeOf(a, [M]);
-  const overRows = { count: M, grain: 4, moves, unitNs: rowNs, scratch };
+  const overRows = { count: M, grain: 8, moves, unitNs: rowNs, scratch };
   if (columns.length === 0) return [overRows];
   const overColumns = (grain: number): Split => ({
     ...{ count: N, grain, moves: [by(0), ...columns], unitNs: columnNs, scratch },

@@ -60,6 +60,9 @@ export function scratchStride(bytes: number): number {
   return Math.ceil(bytes / 64) * 64;
 }
 
+/** From here on late threads matter more than a second packing. */
+const LEAST_SHORT_SHARE_NS = 500_000;
+
 /** A division of one call: the first `longShares` of its shares are three times as long as the others. */
 export interface Division {
   readonly split: Split;
@@ -69,9 +72,9 @@ export interface Division {
 
 /**
  * The division of a call among so many threads, every share worth about `leastShareNs` or more; null when
- * the call stays whole. The first division with parts enough is taken, else the one with the most. Where
- * the call is worth it, a long share for each thread is followed by a short one: that evens out what one
- * was late or slow by, while little is packed twice.
+ * the call stays whole. The first division into even shares is taken, else the one with the most parts. In a
+ * long call a long share for each thread is followed by a short one: that evens out what one was late or
+ * slow by. In others it would cost more than that, because operands are packed for each share.
  */
 export function divide(
   splits: readonly Split[],
@@ -87,15 +90,15 @@ export function divide(
     if (grains <= mostGrains || split.sums?.some((pointer) => args[pointer] !== 0)) continue;
     best = split;
     mostGrains = grains;
-    if (grains >= 4 * threads) break;
+    if (grains >= 4 * threads || grains % threads === 0) break;
   }
   if (best === null) return null;
-  const worth = Math.floor(
-    ((args[best.count] as number) * best.unitNs(args)) / Math.max(leastShareNs, 1e-9),
-  );
-  const most = Math.min(mostGrains, worth);
-  if (most >= 4 * threads) return { split: best, shares: 2 * threads, longShares: threads };
-  const shares = Math.min(most, threads);
+  const callNs = (args[best.count] as number) * best.unitNs(args);
+  if (mostGrains >= 4 * threads && callNs >= 4 * threads * LEAST_SHORT_SHARE_NS) {
+    return { split: best, shares: 2 * threads, longShares: threads };
+  }
+  const worth = leastShareNs === 0 ? threads : Math.floor(callNs / leastShareNs);
+  const shares = Math.min(mostGrains, worth, threads);
   return shares > 1 ? { split: best, shares, longShares: shares } : null;
 }
 

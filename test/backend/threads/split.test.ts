@@ -27,18 +27,20 @@ test("a small call stays whole, and so does any on one thread", () => {
 test("a product is divided by whole blocks of columns, else by rows, else by tiles of columns", () => {
   assert.equal(along(divideProduct(1024, 2048, 512, 2)), "columns");
   assert.equal(divideProduct(1024, 2048, 512, 2)?.split.grain, 128);
+  assert.equal(along(divideProduct(1024, 512, 512, 2)), "columns");
+  assert.equal(along(divideProduct(1024, 512, 512, 3)), "rows");
   assert.equal(along(divideProduct(1024, 8, 512, 2)), "rows");
   assert.equal(along(divideProduct(8, 128, 1024, 2)), "columns");
   assert.equal(along(divideProduct(1, 768, 768, 2)), "columns");
 });
 
-test("a worthy call has a long and a short share for every thread, a lesser one no share that is short", () => {
-  const { shares, longShares } = divideProduct(1024, 512, 512, 4) ?? {};
+test("a long call has a long and a short share for every thread, a lesser one equal shares", () => {
+  const { shares, longShares } = divideProduct(1024, 2048, 512, 4) ?? {};
   assert.deepEqual([shares, longShares], [8, 4]);
-  const lesser = divideProduct(64, 64, 128, 4);
+  const lesser = divideProduct(1024, 128, 128, 4);
   assert.ok(lesser !== null);
   assert.equal(lesser.shares, lesser.longShares);
-  assert.ok(lesser.shares <= 4);
+  assert.equal(lesser.shares, 4);
 });
 
 test("a call that also sums over its rows stays whole", () => {
