@@ -19,6 +19,14 @@ export function eventLine(event: RunEvent): string | null {
     }
     case "devices-asked":
       return `round ${event.round}  asked ${event.devices.length} more devices`;
+    case "disk-blocked":
+      return `disk     takes nothing, the run stands still: ${event.reason}`;
+    case "disk-free":
+      return "disk     takes data again";
+    case "update-lost":
+      return `lost     ${event.device} round ${event.round}: ${event.detail}`;
+    case "device-quarantined":
+      return `twice    ${event.device}: two machines use this id, so neither takes part`;
     case "device-excluded":
       return (
         `excluded ${event.device}: needs ${byteText(event.neededBytes)}, ` +

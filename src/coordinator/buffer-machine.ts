@@ -40,7 +40,7 @@ export function createBufferMachine(
     if (state.phase === "finished") return afterTheEnd(state, input);
     switch (input.kind) {
       case "start":
-        if (state.phase !== "new") return [state, []];
+        if (state.phase !== "new") return resumed(state, input.elapsedMs ?? 0);
         if (state.round > 0) return next(state);
         return [{ ...state, phase: "measuring" }, [{ kind: "evaluate", round: 0 }]];
       case "present": {
@@ -131,6 +131,19 @@ export function createBufferMachine(
     const released = idle.filter((device) => !begun.tasks.has(device));
     effects.push(...released.map((device): RoundEffect => ({ kind: "command", device })));
     return [begun, [...effects, ...rest]];
+  }
+
+  /** Goes on in the place of a process that was killed; updates that were being merged are in the buffer again. */
+  function resumed(state: RoundState, elapsedMs: number): Step {
+    const { phase, round, attempt } = state;
+    if (phase === "measuring") return [state, [{ kind: "evaluate", round: 0 }]];
+    const isWaiting = phase === "waiting";
+    const [timer, wholeMs] = isWaiting
+      ? (["join", joinTimeoutMs] as const)
+      : (["round", roundTimeoutMs] as const);
+    const delayMs = Math.max(0, wholeMs - elapsedMs);
+    const arm: RoundEffect = { kind: "arm", timer, delayMs, round, attempt };
+    return prepend([arm], settle(state));
   }
 
   function gather(state: RoundState, device: string): Step {

@@ -11,13 +11,23 @@ import {
 } from "../protocol/messages.ts";
 import { type FleetTopics, parseTopic } from "../protocol/topics.ts";
 import type { Transport, Will } from "../transport/transport.ts";
+import { CommandOutbox } from "./command-outbox.ts";
 
 /** Epochs travel as unsigned 32-bit numbers in data frames. */
 const MAX_EPOCH = 2 ** 32 - 1;
 
+/** What devices say, but for the acknowledgements. */
+export type HeardMessage = Exclude<DeviceMessage, { kind: "ack" }>;
+
+export interface MessageOrigin {
+  /** The incarnation that the device believes in. */
+  readonly epoch: number;
+  /** Of the message; a repeat has the same. */
+  readonly id: string;
+}
+
 export interface ControlListener {
-  /** `epoch` is the incarnation that the device believes in. */
-  heard(device: string, message: DeviceMessage, epoch: number): void;
+  heard(device: string, message: HeardMessage, origin: MessageOrigin): void;
   dropped(device: string | null, reason: string, detail: string): void;
   /** Another coordinator of the same fleet with a newer incarnation is at work. */
   displaced(): void;
@@ -27,6 +37,7 @@ export class ControlChannel {
   readonly #topics: FleetTopics;
   readonly #stamp: MessageStamp;
   readonly #boot: string;
+  readonly #outbox: CommandOutbox;
   #epoch: number;
   #transport: Transport | null = null;
 
@@ -35,6 +46,10 @@ export class ControlChannel {
     this.#epoch = epoch;
     this.#stamp = new MessageStamp(clock, rng);
     this.#boot = newMessageId(clock.nowMs(), rng);
+    this.#outbox = new CommandOutbox({
+      clock,
+      publish: (device, payload) => void this.#publish(topics.device(device).cmd, payload, false),
+    });
   }
 
   get epoch(): number {
@@ -64,10 +79,21 @@ export class ControlChannel {
     return this.#publish(this.#topics.epoch, this.#announcement(status), true);
   }
 
-  /** Sends to one device. A message that gets lost is replaced when the device next shows that it does not know. */
+  /** Sends to one device; states and answers again until it has acknowledged them. */
   send(device: string, message: CoordinatorMessage, round: number): Promise<void> {
-    const payload = this.#stamp.encode(message, { device, epoch: this.#epoch, round });
+    const { id, payload } = this.#stamp.stamp(message, { device, epoch: this.#epoch, round });
+    if (message.kind === "state") this.#outbox.sent(device, "state", id, payload);
+    else if ("root" in message) this.#outbox.sent(device, message.root, id, payload);
     return this.#publish(this.#topics.device(device).cmd, payload, false);
+  }
+
+  /** A device that is gone gets everything anew when it is back. */
+  forget(device: string): void {
+    this.#outbox.forget(device);
+  }
+
+  close(): void {
+    this.#outbox.close();
   }
 
   /** Becomes newer than an incarnation that was seen in the fleet; false when there is no room above it. */
@@ -129,6 +155,9 @@ export class ControlChannel {
         `${message.value.kind} on ${place.channel}`,
       );
     }
-    listener.heard(place.device, message.value, control.value.epoch);
+    const heard = message.value;
+    if (heard.kind === "ack") return this.#outbox.acknowledged(place.device, heard.of);
+    const { epoch, id } = control.value;
+    listener.heard(place.device, heard, { epoch, id });
   }
 }

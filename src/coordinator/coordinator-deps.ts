@@ -7,6 +7,7 @@ import type { BlobStore } from "../transfer/blob-store.ts";
 import type { TransportFactory } from "../transport/transport.ts";
 import type { Evaluate } from "./global-model.ts";
 import type { RunEvent } from "./run-events.ts";
+import type { TakeJournal } from "./run-journal.ts";
 import type { HeadShapes } from "./update-layout.ts";
 
 export interface CoordinatorDeps {
@@ -24,6 +25,8 @@ export interface CoordinatorDeps {
   /** The tensors of its head that devices train in full when the plan says so. */
   readonly heads: HeadShapes;
   readonly onEvent: (event: RunEvent) => void;
+  /** Keeps the journal; synced to the disk by default. */
+  readonly takeJournal?: TakeJournal;
   /** Keeps the events instead of events.jsonl in the run folder. */
   readonly log?: (atMs: number, event: RunEvent) => void;
   /** Go on with the run in the folder; false asks for a folder without one. */

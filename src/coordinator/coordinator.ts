@@ -1,58 +1,43 @@
 /** Carries out what the round machine decides and tells it what came of it: commands, timers, transfers and jobs. */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock, Timer } from "../base/clock.ts";
-import { Rng } from "../base/rng.ts";
-import type { DeviceMessage, DeviceReport } from "../protocol/messages.ts";
+import { DisplacedError } from "../base/errors.ts";
+import type { DeviceMessage } from "../protocol/messages.ts";
 import type { Selector } from "../strategies/selection/selector.ts";
 import type { BlobRef } from "../transfer/blob-store.ts";
 import type { BaseFile } from "./base-files.ts";
-import { createBufferMachine } from "./buffer-machine.ts";
 import { Commands } from "./commands.ts";
-import type { CoordinatorConfig } from "./config.ts";
 import type { ControlChannel } from "./control-channel.ts";
-import type { Downlink } from "./downlink.ts";
-import type { FleetKnowledge } from "./fleet-knowledge.ts";
-import type { GlobalModel } from "./global-model.ts";
-import type { Ledger } from "./ledger.ts";
-import { mergeRound } from "./merging.ts";
-import type { RoundHost } from "./reception.ts";
-import { type ReceivedUpdate, RoundResults } from "./round-results.ts";
-import { createRoundMachine, isPending, newRun, taskRound, wantedKind } from "./round-machine.ts";
-import type {
-  RoundEffect,
-  RoundInput,
-  RoundSettings,
-  RoundState,
-  TimerName,
-} from "./round-state.ts";
-import type { RunEvent } from "./run-events.ts";
-import { scoredModels } from "./scored-models.ts";
-import type { Steering } from "./steering.ts";
-import type { DropTally } from "./tallies.ts";
-import type { UpdateInbox } from "./update-inbox.ts";
-import type { UpdateScreen } from "./update-screen.ts";
+import { courseOf } from "./course.ts";
+import { DiskGuard, isDiskFault } from "./disk-guard.ts";
+import { DurableSteps } from "./durable-steps.ts";
+import { DISPLACED, type RoundHost } from "./reception.ts";
+import type { Profile } from "./roster.ts";
+import type { ReceivedUpdate } from "./round-results.ts";
+import { isPending, taskRound, wantedKind } from "./round-machine.ts";
+import type { RoundEffect, RoundInput, RoundState, TimerName } from "./round-state.ts";
+import type { RunSummary } from "./run-events.ts";
+import type { Recovered } from "./recovery.ts";
+import { RoundChoices } from "./round-choices.ts";
+import { RoundJobs, type RoundJobsParts } from "./round-jobs.ts";
+import { StepLog } from "./step-log.ts";
 
-export interface CoordinatorParts {
-  readonly config: CoordinatorConfig;
+export interface CoordinatorParts extends RoundJobsParts {
   /** Names the run across restarts. */
   readonly run: string;
   readonly clock: Clock;
   readonly channel: ControlChannel;
-  readonly inbox: UpdateInbox;
-  readonly model: GlobalModel;
-  readonly downlink: Downlink;
-  readonly knowledge: FleetKnowledge;
-  readonly steering: Steering;
-  readonly screen: UpdateScreen;
-  readonly ledger: Ledger;
-  readonly drops: DropTally;
+  readonly recovered: Recovered;
+  readonly profileOf: (device: string) => Profile | undefined;
+  /** Writes so many bytes to the disk that the run is kept on, and removes them. */
+  readonly probe: (sizeBytes: number) => void;
   readonly selector: Selector;
   readonly baseFiles: readonly BaseFile[];
-  readonly tell: (event: RunEvent) => void;
 }
 
 export interface Outcome {
   readonly ok: boolean;
+  readonly ending: RunSummary["ending"];
   readonly reason: string;
   /** What the fleet is told: the run is over, its coordinator is away for a while, or nothing since another one speaks now. */
   readonly farewell: "ended" | "gone" | null;
@@ -64,39 +49,36 @@ const FAREWELL_MS = 3000;
 export class Coordinator implements RoundHost {
   readonly ended: Promise<Outcome>;
   readonly #parts: CoordinatorParts;
-  readonly #step: ReturnType<typeof createRoundMachine>;
+  readonly #steps: DurableSteps;
+  readonly #log: StepLog;
+  readonly #disk: DiskGuard;
   readonly #timers = new Map<TimerName | "farewell", Timer>();
-  readonly #inputs: RoundInput[] = [];
-  readonly #results = new RoundResults();
   readonly #commands: Commands;
-  #isStepping = false;
-  /** Devices whose updates are in the adapter that is being saved. */
-  #merged: readonly string[] = [];
-  #state: RoundState;
+  readonly #choices: RoundChoices;
+  readonly #jobs: RoundJobs;
   #outcome: Outcome | null = null;
   #end: (outcome: Outcome) => void = () => undefined;
 
   constructor(parts: CoordinatorParts) {
-    const { config, selector, model, steering } = parts;
-    const { selection, seed, mode } = config;
+    const { clock, probe, tell, journal, drops, recovered } = parts;
     this.#parts = parts;
     this.#commands = new Commands({ ...parts, state: () => this.#state });
-    const overlap = mode.kind === "buffered" ? { started: new Map() } : {};
-    this.#state = { ...newRun, ...overlap, round: model.savedRound };
-    const settings: RoundSettings = {
-      ...config,
-      select: (deviceIds, { round, attempt, numDone }) => {
-        const able = steering.feasible(deviceIds, round);
-        const wanted = selection.kind === "random" ? selection.count : able.length;
-        const rng = Rng.fromSeed(`${seed}/select/${round}/${attempt}`);
-        return selector.select(able, Math.max(0, wanted - numDone), rng);
-      },
-    };
-    this.#step =
-      mode.kind === "buffered"
-        ? createBufferMachine({ ...settings, ...mode })
-        : createRoundMachine(settings);
+    this.#log = new StepLog(journal, drops);
+    this.#disk = new DiskGuard({ clock, probe, tell, onFree: () => this.#diskFreed() });
+    this.#choices = new RoundChoices({ ...parts, log: this.#log });
+    this.#jobs = new RoundJobs(parts, this.#choices, this.#disk);
+    this.#steps = new DurableSteps({
+      step: courseOf(parts),
+      state: recovered.state,
+      write: (state, effects) => this.#log.write(state, effects),
+      perform: (effect) => this.#perform(effect),
+      goesOn: (error) => this.#goesOn(error),
+    });
     this.ended = new Promise((resolve) => (this.#end = resolve));
+  }
+
+  get #state(): RoundState {
+    return this.#steps.state;
   }
 
   get round(): number {
@@ -106,23 +88,36 @@ export class Coordinator implements RoundHost {
   /** Ends the run at once; devices are not dismissed, so that another process can go on with it. */
   interrupt(reason: string, farewell: "gone" | null): void {
     if (this.#outcome !== null) return;
-    this.#outcome = { ok: false, reason, farewell };
+    this.#steps.close();
+    const ending = farewell === null ? "displaced" : "interrupted";
+    this.#outcome = { ok: false, ending, reason, farewell };
     this.#parts.tell({ kind: "finished", ok: false, reason });
     this.#leave();
   }
 
-  /** Inputs that effects cause wait until the effects of the input before are done. */
+  /** True while the disk takes nothing: then devices are to keep what they have. */
+  get isBusy(): boolean {
+    return this.#disk.isBlocked;
+  }
+
+  start(): void {
+    this.feed({ kind: "start", elapsedMs: this.#parts.recovered.elapsedMs });
+  }
+
   feed(input: RoundInput): void {
-    this.#inputs.push(input);
-    if (this.#isStepping) return;
-    this.#isStepping = true;
-    for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) {
-      const [state, effects] = this.#step(this.#state, next);
-      this.#state = state;
-      for (const effect of effects) this.#perform(effect);
-    }
-    this.#isStepping = false;
+    this.#steps.feed(input);
     if (this.#outcome !== null && this.#state.present.size === 0) this.#leave();
+  }
+
+  repeats(device: string, id: string, root: string): boolean {
+    const known = this.#log.answerTo(device, id, root);
+    if (known === undefined) return false;
+    const { reason } = known;
+    this.#send(
+      device,
+      reason === null ? { kind: "accept", root } : { kind: "reject", root, reason },
+    );
+    return true;
   }
 
   reconcile(device: string, heartbeat: Extract<DeviceMessage, { kind: "heartbeat" }>): void {
@@ -134,7 +129,7 @@ export class Coordinator implements RoundHost {
   }
 
   #perform(effect: RoundEffect): void {
-    const { inbox, model, clock, drops, tell, steering, screen } = this.#parts;
+    const { inbox, clock, drops, tell, results } = this.#parts;
     switch (effect.kind) {
       case "begin":
         return this.#begin(effect);
@@ -164,43 +159,36 @@ export class Coordinator implements RoundHost {
       }
       case "aggregate": {
         const { round, devices } = effect;
-        const received = this.#results.close(devices, clock.nowMs());
-        return void this.#job({ kind: "aggregated", round }, async () => {
-          const [updates, pending] = [inbox.updatesOf(devices), this.#pending()];
-          await mergeRound(this.#parts, { round, updates, received, pending });
-          this.#merged = devices;
-        });
+        const received = results.close(devices, clock.nowMs());
+        return void this.#job({ kind: "aggregated", round }, () =>
+          this.#jobs.merge(devices, { round, received, pending: this.#pending() }),
+        );
       }
       case "evaluate": {
         const { round } = effect;
-        return void this.#job({ kind: "evaluated", round }, () => this.#measure(round));
+        return void this.#job({ kind: "evaluated", round }, () => this.#jobs.measure(round));
       }
       case "save": {
         const { round } = effect;
-        return void this.#job({ kind: "saved", round }, () => {
-          model.save(round, { ...steering.export(), norms: screen.export() });
-          const { attempts, times } = this.#results;
-          tell({ kind: "round-finished", round, attempts, ...times });
-          return inbox.clear(this.#merged);
-        });
+        return void this.#job({ kind: "saved", round }, () => this.#jobs.save(round));
       }
       case "tell":
         return tell(effect.event);
       case "finish":
-        this.#outcome = { ok: effect.ok, reason: effect.reason, farewell: "ended" };
-        return this.#arm("farewell", FAREWELL_MS, () => this.#leave());
+        return this.#finish(effect);
     }
   }
 
+  #finish({ ok, reason }: Extract<RoundEffect, { kind: "finish" }>): void {
+    this.#outcome = { ok, ending: ok ? "done" : "failed", reason, farewell: "ended" };
+    this.#arm("farewell", FAREWELL_MS, () => this.#leave());
+  }
+
   #ask({ round, serial, devices }: Extract<RoundEffect, { kind: "ask" }>): void {
-    const { steering, tell } = this.#parts;
-    try {
-      const { choices, events } = steering.decide(round, serial, devices);
-      tell({ kind: "devices-asked", round, devices, choices });
-      events.forEach(tell);
-    } catch (error) {
-      this.#stop(error);
-    }
+    const { tell } = this.#parts;
+    const { choices, events } = this.#choices.decide(round, serial, devices);
+    tell({ kind: "devices-asked", round, devices, choices });
+    events.forEach(tell);
   }
 
   /** Devices that are at work on tasks which outlive the round. */
@@ -212,26 +200,29 @@ export class Coordinator implements RoundHost {
 
   #begin({ round, attempt, devices }: Extract<RoundEffect, { kind: "begin" }>): void {
     const { steering, clock, config, tell } = this.#parts;
-    this.#results.begin(attempt, clock.nowMs());
+    this.#parts.results.begin(attempt, clock.nowMs());
     steering.exclusions([...this.#state.present].sort(), round).forEach(tell);
-    try {
-      const { choices, events } = steering.decide(round, attempt, devices);
-      const { roundTimeoutMs: timeoutMs } = config;
-      tell({ kind: "round-started", round, attempt, devices, timeoutMs, choices });
-      events.forEach(tell);
-    } catch (error) {
-      this.#stop(error);
-    }
+    const { choices, events } = this.#choices.decide(round, attempt, devices);
+    const { roundTimeoutMs: timeoutMs } = config;
+    tell({ kind: "round-started", round, attempt, devices, timeoutMs, choices });
+    events.forEach(tell);
   }
 
-  #measure(round: number): Promise<void> {
-    const { model, knowledge, config } = this.#parts;
-    const isLast = round === config.rounds;
-    const count = isLast ? knowledge.models.size : config.scoredModels;
-    return model.measure(round, scoredModels(knowledge.models, count));
+  /** Whether the run goes on without what has failed. */
+  #goesOn(error: unknown): boolean {
+    if (isDiskFault(error)) this.#disk.block(error);
+    else this.#stop(error);
+    return !isDiskFault(error);
+  }
+
+  /** The disk takes data again: whoever is here is told what to do, for that may have got lost. */
+  #diskFreed(): void {
+    this.#steps.resume();
+    for (const device of this.#state.present) this.#command(device);
   }
 
   #stop(error: unknown): void {
+    if (error instanceof DisplacedError) return this.interrupt(DISPLACED, null);
     this.feed({ kind: "stop", reason: error instanceof Error ? error.message : String(error) });
   }
 
@@ -246,12 +237,7 @@ export class Coordinator implements RoundHost {
     }
   }
 
-  async #fetch(wanted: {
-    device: string;
-    round: number;
-    blob: BlobRef;
-    report: DeviceReport;
-  }): Promise<void> {
+  async #fetch(wanted: Extract<RoundEffect, { kind: "fetch" }>): Promise<void> {
     const { inbox, steering } = this.#parts;
     const { device, round, blob, report } = wanted;
     const { numSamples } = report;
@@ -259,6 +245,7 @@ export class Coordinator implements RoundHost {
     const verdict = await inbox.fetch({ device, round, blob, numSamples, expected });
     const { root } = blob;
     if (verdict.kind === "broken") {
+      if (isDiskFault(verdict.cause)) this.#disk.block(verdict.cause, blob.sizeBytes);
       this.feed({ kind: "fetch-broken", device, root });
       return;
     }
@@ -271,24 +258,25 @@ export class Coordinator implements RoundHost {
     if (isWanted && taskRound(this.#state, device) === round) {
       const { uploadMs, update } = verdict;
       const { structure, sparsity, rank } = update;
-      this.#count(device, { report, uploadMs, structure, sparsity, rank }, blob);
+      const received = { report, uploadMs, structure, sparsity, rank };
+      this.#log.arrived(device, { blob, round, update: received });
+      this.#count(device, received, blob);
     }
     this.feed({ kind: "received", device, root });
   }
 
   #count(device: string, received: ReceivedUpdate, { sizeBytes: updateBytes }: BlobRef): void {
-    const { ledger, tell } = this.#parts;
+    const { tell } = this.#parts;
     const { report, uploadMs, rank, sparsity } = received;
     const { bytesUp: _, ...told } = report;
     const round = taskRound(this.#state, device);
-    this.#results.add(device, received);
-    ledger.contributed(device, received);
+    this.#parts.results.add(device, received);
     const seen = { updateBytes, uploadMs, rank, sparsity };
     tell({ kind: "update-received", round, device, ...told, ...seen });
   }
 
   #command(device: string): void {
-    this.#commands.send(device).catch((error: unknown) => this.#stop(error));
+    this.#commands.send(device).catch((error: unknown) => this.#goesOn(error));
   }
 
   #send(device: string, message: Parameters<ControlChannel["send"]>[1]): void {
@@ -302,6 +290,7 @@ export class Coordinator implements RoundHost {
 
   #leave(): void {
     for (const timer of this.#timers.values()) timer.cancel();
+    this.#disk.close();
     if (this.#outcome !== null) this.#end(this.#outcome);
   }
 }

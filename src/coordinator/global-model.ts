@@ -8,6 +8,7 @@ import type { Defect } from "../strategies/aggregation/update-check.ts";
 import type { Downlink } from "./downlink.ts";
 import type { Evaluation, RunEvent, Score } from "./run-events.ts";
 import type { Checkpoint, FleetRecord, RunFolder } from "./run-folder.ts";
+import type { CheckpointRecord } from "./run-record.ts";
 import type { Staleness } from "./stale-updates.ts";
 import type { HeldUpdate } from "./update-inbox.ts";
 
@@ -32,6 +33,8 @@ export interface GlobalModelOptions {
   /** Root of each base file by name. */
   readonly base: Readonly<Record<string, string>>;
   readonly checkpoint: Checkpoint | undefined;
+  /** Quality before the first round, when it is known but no round is done. */
+  readonly before: Evaluation | null;
   readonly evaluate: Evaluate | null;
   readonly tell: (event: RunEvent) => void;
 }
@@ -39,6 +42,8 @@ export interface GlobalModelOptions {
 export class GlobalModel {
   readonly #options: GlobalModelOptions;
   #adapter: AdapterState | null;
+  /** The adapter of the checkpoint: merging the same round again gives the same. */
+  #saved: AdapterState | null;
   #before: Evaluation | null;
   #after: Evaluation | null;
   #savedRound: number;
@@ -46,7 +51,8 @@ export class GlobalModel {
   constructor(options: GlobalModelOptions) {
     this.#options = options;
     this.#adapter = options.checkpoint?.adapter ?? null;
-    this.#before = options.checkpoint?.before ?? null;
+    this.#saved = this.#adapter;
+    this.#before = options.before;
     this.#after = options.checkpoint?.after ?? null;
     this.#savedRound = options.checkpoint?.round ?? 0;
   }
@@ -94,18 +100,26 @@ export class GlobalModel {
     tell({ kind: "evaluated", round, ms: clock.nowMs() - startMs, ...evaluation });
   }
 
-  save(round: number, fleet: FleetRecord): void {
+  /**
+   * Writes the adapter and has a record point to it with `settle`; until that is done the checkpoint before is the one that counts.
+   * Throws DataError when the disk refuses, and what `settle` throws.
+   */
+  save(round: number, fleet: FleetRecord, settle: (checkpoint: CheckpointRecord) => void): void {
     const { folder, rank, scale, base, tell } = this.#options;
     if (this.#adapter === null) return;
-    const record = { round, rank, scale, base, ...this.quality };
-    const saved = folder.save({ ...record, adapter: this.#adapter, fleet });
+    const { meanScores, ...kept } = fleet;
+    const { file, path, sizeBytes } = folder.saveAdapter(round, this.#adapter, meanScores);
+    const fits = { rank, scale, base };
+    settle({ round, adapterFile: file, ...fits, ...this.quality, fleet: kept });
+    folder.tidy(file);
+    this.#saved = this.#adapter;
     this.#savedRound = round;
-    tell({ kind: "checkpoint", round, ...saved });
+    tell({ kind: "checkpoint", round, path, adapterBytes: sizeBytes });
   }
 
   #aggregateOptions(): AggregateOptions {
     const { rank, scale } = this.#options;
-    return { rank, scale, ...(this.#adapter === null ? {} : { previous: this.#adapter }) };
+    return { rank, scale, ...(this.#saved === null ? {} : { previous: this.#saved }) };
   }
 }
 

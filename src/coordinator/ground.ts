@@ -13,7 +13,9 @@ import { Downlink } from "./downlink.ts";
 import { FleetKnowledge } from "./fleet-knowledge.ts";
 import { GlobalModel } from "./global-model.ts";
 import { planOf, scaleOf } from "./plan.ts";
+import { isDiskFault } from "./disk-guard.ts";
 import type { RunEvent } from "./run-events.ts";
+import { RunJournal, takeSynced } from "./run-journal.ts";
 import { RunFolder, expectSameModel } from "./run-folder.ts";
 import { UpdateScreen } from "./update-screen.ts";
 import { aggregatorOf, controllerOf, ranksOf, serverRankOf } from "./strategy-config.ts";
@@ -21,7 +23,7 @@ import { type HeadShapes, UpdateLayout } from "./update-layout.ts";
 
 /** What a run stands on: its folder, its base in the blob store, and the adapter to go on from. */
 export interface Ground {
-  readonly identity: { readonly run: string; readonly epoch: number };
+  readonly journal: RunJournal;
   readonly folder: RunFolder;
   readonly store: BlobStore;
   readonly baseFiles: readonly BaseFile[];
@@ -40,16 +42,17 @@ export interface Ground {
 export async function prepare(config: CoordinatorConfig, deps: CoordinatorDeps): Promise<Ground> {
   const { clock, evaluate, onEvent } = deps;
   const folder = new RunFolder(config.runFolder);
-  const identity = nextIdentity(folder, deps);
   const store = deps.store ?? (await DiskBlobStore.at(folder.blobFolder));
   const baseFiles = await storeBaseFiles(config.base, store);
-  expectTaskFits(config, identity.run, baseFiles, deps);
+  expectTaskFits(config, newMessageId(clock.nowMs(), deps.rng.fork("run")), baseFiles, deps);
   const base = Object.fromEntries(baseFiles.map(({ name, root }) => [name, root]));
-  const checkpoint = folder.load();
-  if (checkpoint !== undefined) expectSameModel(checkpoint, config, base);
+  const known = folder.load();
+  if (known !== undefined) expectSameModel(known, config, base);
+  const journal = openJournal(config, deps);
+  const checkpoint = folder.load(journal.record);
+  const log = deps.log ?? tolerantLog(folder);
   const tell = (event: RunEvent): void => {
-    if (deps.log === undefined) folder.log(clock.nowMs(), event);
-    else deps.log(clock.nowMs(), event);
+    log(clock.nowMs(), event);
     onEvent(event);
   };
   const aggregator = aggregatorOf(config);
@@ -65,6 +68,7 @@ export async function prepare(config: CoordinatorConfig, deps: CoordinatorDeps):
   const rank = serverRankOf(config);
   const model = new GlobalModel({
     ...{ clock, folder, downlink, aggregator, rank, scale, base, checkpoint, evaluate, tell },
+    before: journal.record.before,
   });
   const screen = new UpdateScreen(config.validation, (origin) =>
     downlink.startOf(origin, aggregator.devicesMerge === true),
@@ -79,29 +83,27 @@ export async function prepare(config: CoordinatorConfig, deps: CoordinatorDeps):
   const baseRoots = new Set(Object.values(base));
   const resumedRound = checkpoint?.round ?? null;
   return {
-    ...{ identity, folder, store, baseFiles, baseRoots, model, downlink, layout, knowledge },
+    ...{ journal, folder, store, baseFiles, baseRoots, model, downlink, layout, knowledge },
     ...{ screen, controller, resumedRound, tell },
   };
 }
 
-/** The run's name, kept across restarts, and an incarnation above every earlier one. */
-function nextIdentity(
-  folder: RunFolder,
-  { clock, rng, resume }: CoordinatorDeps,
-): { run: string; epoch: number } {
-  const before = folder.identity();
-  if (before !== undefined && !resume) {
-    throw new ConfigError(`${folder.path} holds a run already`, {
-      hint: "resume it, or choose another run folder",
-    });
-  }
-  if (before === undefined && resume) {
-    throw new ConfigError(`${folder.path} holds no run to resume`);
-  }
-  // Seconds of the wall clock, so that runs in different folders are in order too.
-  const nowSeconds = Math.floor(clock.nowMs() / 1000);
-  const run = before?.run ?? newMessageId(clock.nowMs(), rng.fork("run"));
-  return { run, epoch: Math.max(nowSeconds, (before?.epoch ?? 0) + 1) };
+/** Events are for readers, the run does not need them: what the disk does not take is left out. */
+function tolerantLog(folder: RunFolder): (atMs: number, event: RunEvent) => void {
+  return (atMs, event) => {
+    try {
+      folder.log(atMs, event);
+    } catch (error) {
+      if (!isDiskFault(error)) throw error;
+    }
+  };
+}
+
+function openJournal({ runFolder }: CoordinatorConfig, deps: CoordinatorDeps): RunJournal {
+  const { clock, rng, resume, takeJournal = takeSynced } = deps;
+  const nowMs = (): number => clock.nowMs();
+  const nameRun = (): string => newMessageId(nowMs(), rng.fork("run"));
+  return RunJournal.open({ runFolder, take: takeJournal, resume, nowMs, nameRun });
 }
 
 /** Many labels or files can outgrow a control message: that has to show before the run, not in its first round. */

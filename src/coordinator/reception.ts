@@ -2,18 +2,23 @@
 import type { Clock, Timer } from "../base/clock.ts";
 import type { DeviceMessage } from "../protocol/messages.ts";
 import type { TransportState } from "../transport/transport.ts";
-import type { ControlChannel, ControlListener } from "./control-channel.ts";
-import type { Ledger } from "./ledger.ts";
+import type {
+  ControlChannel,
+  ControlListener,
+  HeardMessage,
+  MessageOrigin,
+} from "./control-channel.ts";
 import type { Roster } from "./roster.ts";
 import type { RoundInput } from "./round-state.ts";
 import type { RunEvent } from "./run-events.ts";
+import type { RunJournal } from "./run-journal.ts";
 import type { DropTally } from "./tallies.ts";
 
 export interface ReceptionParts {
   readonly clock: Clock;
   readonly channel: ControlChannel;
   readonly roster: Roster;
-  readonly ledger: Ledger;
+  readonly journal: Pick<RunJournal, "note">;
   readonly drops: DropTally;
   readonly heartbeatMs: number;
   readonly baseRoots: ReadonlySet<string>;
@@ -23,11 +28,18 @@ export interface ReceptionParts {
 /** What the reception needs to know of the run, and what it reports to it. */
 export interface RoundHost {
   readonly round: number;
+  /** True while nothing can be written down: devices are to keep what they have. */
+  readonly isBusy: boolean;
+  /** Whether a message that offers a blob was answered before; then it gets the same answer again. */
+  repeats(device: string, id: string, root: string): boolean;
   feed(input: RoundInput): void;
   /** Sends the device its wanted state when the heartbeat shows that it does something else. */
   reconcile(device: string, heartbeat: Extract<DeviceMessage, { kind: "heartbeat" }>): void;
   interrupt(reason: string, farewell: "gone" | null): void;
 }
+
+/** Why the older of two coordinators ends. */
+export const DISPLACED = "another coordinator of this fleet has taken over";
 
 export class Reception implements ControlListener {
   readonly #parts: ReceptionParts;
@@ -60,7 +72,7 @@ export class Reception implements ControlListener {
   }
 
   displaced(): void {
-    this.#host.interrupt("another coordinator of this fleet has taken over", null);
+    this.#host.interrupt(DISPLACED, null);
   }
 
   dropped(device: string | null, reason: string, detail: string): void {
@@ -68,12 +80,13 @@ export class Reception implements ControlListener {
     if (isFirst) this.#parts.tell({ kind: "message-dropped", device, reason, detail });
   }
 
-  heard(device: string, message: DeviceMessage, epoch: number): void {
+  heard(device: string, message: HeardMessage, { epoch, id }: MessageOrigin): void {
     const { channel, roster } = this.#parts;
     if (message.kind === "presence") {
       if (!message.online) roster.cutOff(device, message.boot);
       return;
     }
+    if (this.#host.isBusy) return void channel.send(device, { kind: "busy" }, this.#host.round);
     if (epoch > channel.epoch && channel.outgrow(epoch)) void channel.announce("here");
     if (message.kind === "hello") return this.#greet(device, message);
     if (message.kind === "bye") {
@@ -81,7 +94,7 @@ export class Reception implements ControlListener {
       return;
     }
     const isKnown = epoch === channel.epoch && this.#renew(device);
-    if (isKnown) return this.#pass(device, message);
+    if (isKnown) return this.#pass(device, message, id);
     this.dropped(device, epoch === channel.epoch ? "no-hello" : "stale-epoch", message.kind);
     void channel.send(device, { kind: "resync" }, this.#host.round);
   }
@@ -107,21 +120,23 @@ export class Reception implements ControlListener {
   }
 
   #joined(device: string): void {
-    const { roster, ledger, tell } = this.#parts;
+    const { roster, journal, tell } = this.#parts;
     const profile = roster.profile(device);
     if (profile === undefined) return;
-    ledger.joined(device, profile.type);
+    journal.note({ joined: { [device]: profile.type } });
     tell({ kind: "device-joined", device, ...profile });
   }
 
   #left(device: string, reason: "silent" | "cut-off" | "said-bye"): void {
     this.#parts.tell({ kind: "device-left", device, reason });
+    this.#parts.channel.forget(device);
     this.#host.feed({ kind: "left", device });
   }
 
   #pass(
     device: string,
-    message: Exclude<DeviceMessage, { kind: "hello" | "bye" | "presence" }>,
+    message: Exclude<HeardMessage, { kind: "hello" | "bye" | "presence" }>,
+    id: string,
   ): void {
     switch (message.kind) {
       case "heartbeat": {
@@ -132,6 +147,7 @@ export class Reception implements ControlListener {
       }
       case "offer": {
         const { round, root, sizeBytes, report } = message;
+        if (this.#host.repeats(device, id, root)) return;
         return this.#host.feed({
           kind: "offered",
           device,
@@ -154,7 +170,7 @@ export class Reception implements ControlListener {
     const sinceMs = clock.nowMs() - this.#checkedMs;
     this.#checkedMs = clock.nowMs();
     // After a stall of this process the signs of life are still in its queue.
-    if (sinceMs > 2 * intervalMs) roster.renewAll();
+    if (sinceMs > 2 * intervalMs || this.#host.isBusy) roster.renewAll();
     if (this.#link === "connected") {
       for (const { device, reason } of roster.expire()) this.#left(device, reason);
     }

@@ -27,6 +27,8 @@ interface Entry {
   isCutOff: boolean;
 }
 
+const UNKNOWN_BOOT = "";
+
 export interface RosterOptions {
   readonly clock: Clock;
   /** How long a device may be silent. */
@@ -65,10 +67,18 @@ export class Roster {
       return this.#renew(entry);
     }
     entry.profile = profile;
-    entry.pastBoots.add(entry.boot);
+    if (entry.boot !== UNKNOWN_BOOT) entry.pastBoots.add(entry.boot);
     entry.boot = boot;
     entry.isPresent = false;
     return this.#renew(entry);
+  }
+
+  /** A device that was here before this process began: it has a lease to say hello in. */
+  expect(device: string, profile: Profile): void {
+    const { clock, leaseMs } = this.#options;
+    const leaseEndsMs = clock.nowMs() + leaseMs;
+    const state = { isPresent: true, isCutOff: false, leaseEndsMs };
+    this.#entries.set(device, { boot: UNKNOWN_BOOT, pastBoots: new Set(), profile, ...state });
   }
 
   /** Any other message of a device. */

@@ -8,7 +8,14 @@
  */
 import type { BlobRef } from "../transfer/blob-store.ts";
 import type { DeviceReport, RejectReason, WantedState } from "../protocol/messages.ts";
-import type { RoundEffect, RoundInput, RoundSettings, RoundState, Task } from "./round-state.ts";
+import type {
+  RoundEffect,
+  RoundInput,
+  RoundSettings,
+  RoundState,
+  Task,
+  TimerName,
+} from "./round-state.ts";
 
 export type Step = readonly [RoundState, RoundEffect[]];
 
@@ -32,7 +39,7 @@ export function createRoundMachine(
     if (state.phase === "finished") return afterTheEnd(state, input);
     switch (input.kind) {
       case "start":
-        if (state.phase !== "new") return [state, []];
+        if (state.phase !== "new") return resumed(state, input.elapsedMs ?? 0);
         if (state.round > 0) return next(state);
         return [{ ...state, phase: "measuring" }, [{ kind: "evaluate", round: 0 }]];
       case "present": {
@@ -91,6 +98,21 @@ export function createRoundMachine(
       case "stop":
         return finish(state, false, input.reason);
     }
+  }
+
+  /** Goes on in the middle of a round, in the place of a process that was killed. */
+  function resumed(state: RoundState, elapsedMs: number): Step {
+    const { phase, round, attempt } = state;
+    const arm = (timer: TimerName, wholeMs: number): RoundEffect => {
+      const delayMs = Math.max(0, wholeMs - elapsedMs);
+      return { kind: "arm", timer, delayMs, round, attempt };
+    };
+    if (phase === "measuring") return [state, [{ kind: "evaluate", round: 0 }]];
+    if (phase === "waiting") return prepend([arm("join", joinTimeoutMs)], gather(state));
+    if (phase === "training") return prepend([arm("round", roundTimeoutMs)], settle(state));
+    const done = [...state.tasks].filter(([, task]) => task.status === "done");
+    const devices = done.map(([device]) => device).sort();
+    return [state, [{ kind: "aggregate", round, devices }]];
   }
 
   function next(state: RoundState): Step {

@@ -60,7 +60,8 @@ export interface RoundState {
 export type TimerName = "join" | "round";
 
 export type RoundInput =
-  | { kind: "start" }
+  /** `elapsedMs` is how long the phase has been going on already, in a process before this one. */
+  | { kind: "start"; elapsedMs?: number }
   | { kind: "present"; device: string }
   | { kind: "left"; device: string }
   | { kind: "timeout"; timer: TimerName; round: number; attempt: number }

@@ -1,6 +1,6 @@
 /** Puts a coordinator together, runs it to its end, and sums up. */
 import type { AdapterState } from "../base/adapter.ts";
-import { ConfigError } from "../base/errors.ts";
+import { ConfigError, DisplacedError } from "../base/errors.ts";
 import { newMessageId } from "../protocol/envelope.ts";
 import { fleetTopics } from "../protocol/topics.ts";
 import type { Defect } from "../strategies/aggregation/update-check.ts";
@@ -12,11 +12,14 @@ import type { CoordinatorConfig } from "./config.ts";
 import type { CoordinatorDeps } from "./coordinator-deps.ts";
 import { ControlChannel } from "./control-channel.ts";
 import { Coordinator } from "./coordinator.ts";
+import { deviceSummaries } from "./device-totals.ts";
 import { DeviceLimits } from "./device-limits.ts";
+import { isDiskFault } from "./disk-guard.ts";
 import { type Ground, prepare } from "./ground.ts";
-import { Ledger } from "./ledger.ts";
 import { Reception } from "./reception.ts";
+import { recover } from "./recovery.ts";
 import { type Profile, Roster } from "./roster.ts";
+import { RoundResults } from "./round-results.ts";
 import type { RunSummary } from "./run-events.ts";
 import { SealGate } from "./seal-gate.ts";
 import { Steering } from "./steering.ts";
@@ -35,52 +38,70 @@ export async function runCoordinator(
   config: CoordinatorConfig,
   deps: CoordinatorDeps,
 ): Promise<RunSummary> {
+  const ground = await prepare(config, deps);
+  const closers: (() => Promise<void>)[] = [async () => ground.journal.close()];
+  try {
+    return await lead(config, deps, ground, closers);
+  } finally {
+    for (const close of closers) await close();
+  }
+}
+
+async function lead(
+  config: CoordinatorConfig,
+  deps: CoordinatorDeps,
+  ground: Ground,
+  closers: (() => Promise<void>)[],
+): Promise<RunSummary> {
   const { clock, rng, signal } = deps;
   const startMs = clock.nowMs();
-  const ground = await prepare(config, deps);
-  const { model, identity, folder, tell } = ground;
-  const topics = fleetTopics(config.fleet);
-  const channel = new ControlChannel(topics, identity.epoch, clock, rng.fork("control"));
+  const { model, journal, folder, tell } = ground;
+  const { epoch, dropped } = journal.record;
+  const channel = new ControlChannel(fleetTopics(config.fleet), epoch, clock, rng.fork("control"));
   const traffic = new TrafficTally();
   const gate = new SealGate(channel, clock);
   const connections = await connect(config, deps, { traffic, gate }, channel.will());
-  const closers: (() => Promise<void>)[] = [() => connections.close()];
+  closers.unshift(() => connections.close());
+  const plane = await openPlane(config, deps, ground, connections);
+  closers.unshift(() => plane.close());
+  folder.begin(config);
+  const drops = new DropTally(dropped);
+  drops.include(() => prefixed("frame-", plane.stats().dropped));
+  const shared = { channel, plane, traffic, drops };
+  const { coordinator, reception } = await assemble(config, deps, ground, shared);
+  const { resumedRound } = ground;
+  tell({ kind: "run-started", fleet: config.fleet, rounds: config.rounds, epoch, resumedRound });
+  const interrupt = (): void => coordinator.interrupt("interrupted", "gone");
+  signal?.addEventListener("abort", interrupt, { once: true });
+  closers.unshift(async () => signal?.removeEventListener("abort", interrupt));
+  connections.control.onState((state) => reception.linkChanged(state));
+  gate.open(reception);
+  await channel.open(connections.control, reception);
+  closers.unshift(async () => reception.close());
+  closers.unshift(async () => channel.close());
+  reception.open();
+  coordinator.start();
+  if (signal?.aborted === true) interrupt();
+  const { ok, reason, ending, farewell } = await coordinator.ended;
+  if (farewell !== null) await channel.announce(farewell);
+  const counts = { dropped: drops.byReason(), traffic: traffic.counted };
+  if (ending !== "displaced") conclude(() => journal.conclude(counts));
+  const summary = {
+    ...{ ok, ending, reason, rounds: model.savedRound, ...model.quality },
+    devices: deviceSummaries(journal.record.totals),
+    dropped: counts.dropped,
+    durationMs: clock.nowMs() - startMs,
+  };
+  if (ending !== "displaced") conclude(() => folder.conclude(summary));
+  return summary;
+}
+
+/** What a run leaves at its end is for readers: on a full disk it ends all the same. */
+function conclude(work: () => void): void {
   try {
-    const plane = await openPlane(config, deps, ground, connections);
-    closers.unshift(() => plane.close());
-    folder.begin(identity, config);
-    const ledger = new Ledger(traffic);
-    const drops = new DropTally();
-    const shared = { channel, plane, ledger, drops };
-    const { coordinator, reception } = assemble(config, deps, ground, shared);
-    const { resumedRound } = ground;
-    const { fleet, rounds } = config;
-    tell({ kind: "run-started", fleet, rounds, epoch: identity.epoch, resumedRound });
-    const interrupt = (): void => coordinator.interrupt("interrupted", "gone");
-    signal?.addEventListener("abort", interrupt, { once: true });
-    closers.unshift(async () => signal?.removeEventListener("abort", interrupt));
-    connections.control.onState((state) => reception.linkChanged(state));
-    gate.open(reception);
-    await channel.open(connections.control, reception);
-    closers.unshift(async () => reception.close());
-    reception.open();
-    coordinator.feed({ kind: "start" });
-    if (signal?.aborted === true) interrupt();
-    const { ok, reason, farewell } = await coordinator.ended;
-    if (farewell !== null) await channel.announce(farewell);
-    const summary = {
-      ok,
-      reason,
-      rounds: model.savedRound,
-      ...model.quality,
-      devices: ledger.summary(),
-      dropped: { ...drops.byReason(), ...prefixed("frame-", plane.stats().dropped) },
-      durationMs: clock.nowMs() - startMs,
-    };
-    folder.conclude(summary);
-    return summary;
-  } finally {
-    for (const close of closers) await close();
+    work();
+  } catch (error) {
+    if (!isDiskFault(error) && !(error instanceof DisplacedError)) throw error;
   }
 }
 
@@ -118,13 +139,13 @@ function openPlane(
   });
 }
 
-function assemble(
+async function assemble(
   config: CoordinatorConfig,
   { clock, shape }: CoordinatorDeps,
   ground: Ground,
-  shared: { channel: ControlChannel; plane: DataPlane; ledger: Ledger; drops: DropTally },
-): { coordinator: Coordinator; reception: Reception } {
-  const { identity, store, baseFiles, baseRoots, model, downlink, layout, screen } = ground;
+  shared: { channel: ControlChannel; plane: DataPlane; traffic: TrafficTally; drops: DropTally },
+): Promise<{ coordinator: Coordinator; reception: Reception }> {
+  const { journal, folder, store, baseFiles, baseRoots, model, downlink, layout, screen } = ground;
   const { knowledge, controller, tell } = ground;
   const { heartbeatMs, maxUpdateBytes: maxBytes } = config;
   const isKept = (root: string): boolean => baseRoots.has(root) || downlink.serves(root);
@@ -144,14 +165,19 @@ function assemble(
   const limits = new DeviceLimits({ config, shape, knowledge, profileOf });
   const steering = new Steering({ config, shape, controller, knowledge, limits });
   const selector = chosen(selectors, config.selection.kind);
-  const { run } = identity;
+  const results = new RoundResults();
+  const overlaps = config.mode.kind === "buffered";
+  const restoring = { store, inbox, roster, controller, steering, results, overlaps, tell };
+  const recovered = await recover(journal.record, restoring);
+  const { run } = journal.record;
+  const probe = (sizeBytes: number): void => folder.probe(sizeBytes);
   const coordinator = new Coordinator({
     ...shared,
     ...{ config, run, clock, inbox, model, downlink, knowledge, steering, screen },
-    ...{ selector, baseFiles, tell },
+    ...{ selector, baseFiles, tell, results, journal, recovered, profileOf, probe },
   });
   const reception = new Reception(
-    { ...shared, clock, roster, heartbeatMs, baseRoots, tell },
+    { ...shared, journal, clock, roster, heartbeatMs, baseRoots, tell },
     coordinator,
   );
   return { coordinator, reception };

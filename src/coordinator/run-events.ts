@@ -143,6 +143,13 @@ export type RunEvent =
   | { kind: "checkpoint"; round: number; path: string; adapterBytes: number }
   /** The first message refused for this reason; later ones are only counted. */
   | { kind: "message-dropped"; device: string | null; reason: string; detail: string }
+  /** The disk is full, read-only or broken: nothing is accepted until it takes data again, and nothing is lost. */
+  | { kind: "disk-blocked"; reason: string }
+  | { kind: "disk-free" }
+  /** An update that counted cannot be read any more after a restart; its device is asked for it again. */
+  | { kind: "update-lost"; round: number; device: string; detail: string }
+  /** Two machines use one id: neither takes part until only one of them has spoken for so long. */
+  | { kind: "device-quarantined"; device: string; forMs: number }
   | { kind: "finished"; ok: boolean; reason: string };
 
 /** What one device did over the whole run. */
@@ -172,6 +179,8 @@ export interface DeviceSummary {
 
 export interface RunSummary {
   readonly ok: boolean;
+  /** Whether the run is over, can be resumed, or is led by another coordinator now. */
+  readonly ending: "done" | "failed" | "interrupted" | "displaced";
   readonly reason: string;
   /** Rounds that are in the checkpoint, those of an earlier process included. */
   readonly rounds: number;

@@ -1,60 +1,28 @@
-/** What a run leaves on disk: its settings, one line per event, and a checkpoint from which it can go on. */
-import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+/** What a run leaves on disk: its settings, its journal, one line per event, and the adapter of the last round that is done. */
+import {
+  appendFileSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
-import * as v from "valibot";
 import type { AdapterState } from "../base/adapter.ts";
 import type { NamedArrays } from "../base/arrays.ts";
 import { ConfigError } from "../base/errors.ts";
-import { parseSettings } from "../base/settings.ts";
 import { writeFileAtomic } from "../io/atomic-file.ts";
-import { readJson, writeJson } from "../io/json.ts";
+import { writeJson } from "../io/json.ts";
 import { decodeAdapterFile, encodeAdapterFile } from "../io/adapter-file.ts";
 import type { CoordinatorConfig } from "./config.ts";
-import { knowledgeSchema } from "./fleet-knowledge.ts";
 import { scaleOf } from "./plan.ts";
 import type { RunEvent, RunSummary } from "./run-events.ts";
+import { readRunRecord } from "./run-journal.ts";
+import type { CheckpointRecord } from "./run-record.ts";
 import { serverRankOf } from "./strategy-config.ts";
 
-const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
-const scoreEntries = { accuracy: v.number(), loss: v.number(), macroF1: v.number() };
-const evaluation = v.nullable(
-  v.object({
-    ...scoreEntries,
-    numDevices: v.exactOptional(count),
-    worst: v.exactOptional(v.object({ ...scoreEntries, device: v.string() })),
-  }),
-);
-
-/** What steering needs to go on exactly: models of the devices, and the controller with all that it has learnt. */
-const fleetSchema = v.object({
-  devices: knowledgeSchema,
-  controller: v.object({ kind: v.string(), state: v.unknown() }),
-  /** Sizes of the updates that counted; null without a bound on them. */
-  norms: v.optional(v.unknown(), null),
-});
-
-/** run.json: `run` names the run in what devices keep, `epoch` is the incarnation that wrote the file. */
-const identitySchema = v.object({ run: v.string(), epoch: count });
-
-/** checkpoint.json: points to the adapter of the last round that is done and says what it fits. */
-const checkpointSchema = v.object({
-  round: count,
-  adapterFile: v.string(),
-  /** LoRA rank of the global adapter. */
-  rank: count,
-  /** alpha / R of every adapter of the run. */
-  scale: v.pipe(v.number(), v.gtValue(0)),
-  /** Root of each base file by name. */
-  base: v.record(v.string(), v.string()),
-  before: evaluation,
-  after: evaluation,
-  fleet: fleetSchema,
-});
-
-export type CheckpointRecord = v.InferOutput<typeof checkpointSchema>;
-
 /** Parts of a checkpoint that only steering knows. */
-export interface FleetRecord extends v.InferOutput<typeof fleetSchema> {
+export interface FleetRecord extends Readonly<CheckpointRecord["fleet"]> {
   /** The fleet's mean scores; they are kept in the adapter's file. */
   readonly meanScores: NamedArrays;
 }
@@ -63,6 +31,16 @@ export interface Checkpoint extends Omit<CheckpointRecord, "adapterFile" | "flee
   readonly adapter: AdapterState;
   readonly fleet: FleetRecord;
 }
+
+/** An adapter on the disk. */
+export interface SavedAdapter {
+  /** Name in the folder. */
+  readonly file: string;
+  readonly path: string;
+  readonly sizeBytes: number;
+}
+
+const ADAPTER_NAME = /^adapter-round-\d+\.safetensors$/;
 
 export class RunFolder {
   readonly path: string;
@@ -76,60 +54,60 @@ export class RunFolder {
     return join(this.path, "blobs");
   }
 
-  /** The run's name and last incarnation, or undefined in a new folder. */
-  identity(): { run: string; epoch: number } | undefined {
-    const file = join(this.path, "run.json");
-    return existsSync(file) ? parseSettings(file, identitySchema, readJson(file)) : undefined;
-  }
-
-  begin(identity: { run: string; epoch: number }, config: CoordinatorConfig): void {
-    mkdirSync(this.path, { recursive: true });
+  begin(config: CoordinatorConfig): void {
     writeJson(join(this.path, "config.json"), config);
-    writeJson(join(this.path, "run.json"), identity);
   }
 
   /** Appends one line; the order of keys is the order of the event's type, so lines can be searched as text. */
   log(atMs: number, event: RunEvent): void {
+    mkdirSync(this.path, { recursive: true });
     appendFileSync(
       join(this.path, "events.jsonl"),
       `${JSON.stringify({ at: Math.round(atMs), ...event })}\n`,
     );
   }
 
-  /** Writes the adapter, then points checkpoint.json to it, then removes the one before: a crash leaves one of them whole. */
-  save({ adapter, fleet, ...record }: Checkpoint): { path: string; adapterBytes: number } {
-    const before = this.#record();
-    const adapterFile = `adapter-round-${record.round}.safetensors`;
-    const path = join(this.path, adapterFile);
-    const { meanScores: scores, ...kept } = fleet;
+  /** Nobody looks at the file before a record of the journal points to it. Throws DataError when the disk refuses. */
+  saveAdapter(round: number, adapter: AdapterState, scores: NamedArrays): SavedAdapter {
+    const file = `adapter-round-${round}.safetensors`;
+    const path = join(this.path, file);
     const bytes = encodeAdapterFile({ ...adapter, scores });
     writeFileAtomic(path, [bytes]);
-    writeJson(join(this.path, "checkpoint.json"), { ...record, adapterFile, fleet: kept });
-    if (before !== undefined && before.adapterFile !== adapterFile) {
-      rmSync(join(this.path, before.adapterFile), { force: true });
+    return { file, path, sizeBytes: bytes.byteLength };
+  }
+
+  /** Removes the adapters that no record points to, and what a crash has left half written. */
+  tidy(adapterFile: string | null): void {
+    for (const name of readdirSync(this.path)) {
+      const isOld = ADAPTER_NAME.test(name) && name !== adapterFile;
+      if (isOld || name.endsWith(".part")) rmSync(join(this.path, name), { force: true });
     }
-    return { path, adapterBytes: bytes.byteLength };
   }
 
   /** The last checkpoint, or undefined when no round is done. Throws CheckpointError when it is damaged. */
-  load(): Checkpoint | undefined {
-    const found = this.#record();
-    if (found === undefined) return undefined;
-    const { adapterFile, fleet, ...record } = found;
+  load(record = readRunRecord(this.path)): Checkpoint | undefined {
+    const found = record?.checkpoint ?? null;
+    if (found === null) return undefined;
+    const { adapterFile, fleet, ...rest } = found;
     const path = join(this.path, adapterFile);
-    const file = decodeAdapterFile(readFileSync(path), path, record.scale);
+    const file = decodeAdapterFile(readFileSync(path), path, rest.scale);
     const adapter = { modules: file.modules, heads: file.heads };
-    return { ...record, adapter, fleet: { ...fleet, meanScores: file.scores } };
+    return { ...rest, adapter, fleet: { ...fleet, meanScores: file.scores } };
+  }
+
+  /** Writes so many bytes and removes them again. Throws what the file system throws while it takes nothing. */
+  probe(sizeBytes: number): void {
+    const path = join(this.path, "probe.part");
+    try {
+      writeFileSync(path, new Uint8Array(sizeBytes), { flush: true });
+    } finally {
+      rmSync(path, { force: true });
+    }
   }
 
   /** Leaves the record of a run that has ended. */
   conclude(summary: RunSummary): void {
     writeJson(join(this.path, "summary.json"), summary);
-  }
-
-  #record(): CheckpointRecord | undefined {
-    const file = join(this.path, "checkpoint.json");
-    return existsSync(file) ? parseSettings(file, checkpointSchema, readJson(file)) : undefined;
   }
 }
 

@@ -3,7 +3,13 @@ import { parseTopic } from "../protocol/topics.ts";
 import type { Transport, TransportFactory } from "../transport/transport.ts";
 
 export class DropTally {
-  readonly #counts = new Map<string, number>();
+  readonly #counts: Map<string, number>;
+  readonly #others: (() => Readonly<Record<string, number>>)[] = [];
+
+  /** Goes on from these counts. */
+  constructor(counts: Readonly<Record<string, number>> = {}) {
+    this.#counts = new Map(Object.entries(counts));
+  }
 
   /** Counts one; true for the first of its reason. */
   add(reason: string): boolean {
@@ -12,8 +18,17 @@ export class DropTally {
     return count === 0;
   }
 
+  /** Has what somebody else counts from zero on included. */
+  include(counts: () => Readonly<Record<string, number>>): void {
+    this.#others.push(counts);
+  }
+
   byReason(): Record<string, number> {
-    return Object.fromEntries([...this.#counts].sort(([a], [b]) => (a < b ? -1 : 1)));
+    const sums = new Map(this.#counts);
+    for (const [reason, count] of this.#others.flatMap((counts) => Object.entries(counts()))) {
+      if (count > 0) sums.set(reason, (sums.get(reason) ?? 0) + count);
+    }
+    return Object.fromEntries([...sums].sort(([a], [b]) => (a < b ? -1 : 1)));
   }
 }
 
@@ -25,8 +40,13 @@ export class TrafficTally {
     return { connect: async (options) => this.#counted(await factory.connect(options)) };
   }
 
-  of(device: string): { readonly up: number; readonly down: number } {
-    return this.#bytes.get(device) ?? { up: 0, down: 0 };
+  /** Since the last `clear`. */
+  get counted(): ReadonlyMap<string, { readonly up: number; readonly down: number }> {
+    return this.#bytes;
+  }
+
+  clear(): void {
+    this.#bytes.clear();
   }
 
   #counted(inner: Transport): Transport {

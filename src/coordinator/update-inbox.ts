@@ -49,7 +49,7 @@ export type Verdict =
   | { readonly kind: "received"; readonly uploadMs: number; readonly update: HeldUpdate }
   | { readonly kind: "refused"; readonly reason: RejectReason; readonly detail: string }
   /** The transfer broke off or was abandoned. */
-  | { readonly kind: "broken"; readonly detail: string };
+  | { readonly kind: "broken"; readonly detail: string; readonly cause?: unknown };
 
 export class UpdateInbox {
   readonly #options: InboxOptions;
@@ -90,7 +90,8 @@ export class UpdateInbox {
       this.#updates.set(device, update);
       return { kind: "received", uploadMs: clock.nowMs() - startMs, update };
     } catch (error) {
-      return { kind: "broken", detail: error instanceof Error ? error.message : String(error) };
+      const detail = error instanceof Error ? error.message : String(error);
+      return { kind: "broken", detail, cause: error };
     } finally {
       if (this.#fetches.get(device) === controller) this.#fetches.delete(device);
     }
@@ -106,15 +107,15 @@ export class UpdateInbox {
     return devices.flatMap((device) => this.#updates.get(device) ?? []);
   }
 
-  /** Forgets the updates of a round that is done and removes their blobs; only those of `devices` where others are still to come. */
+  /** Forgets the updates of a round that is done and removes the blobs that nobody needs; only those of `devices` where others are still to come. */
   async clear(devices: Iterable<string> = [...this.#roots.keys()]): Promise<void> {
     const { store, isKept } = this.#options;
-    const roots = [...devices].flatMap((device) => [...(this.#roots.get(device) ?? [])]);
     for (const device of devices) {
       this.#updates.delete(device);
       this.#roots.delete(device);
     }
-    const wanted = new Set([...this.#roots.values()].flatMap((each) => [...each]));
-    for (const root of roots) if (!wanted.has(root) && !isKept(root)) await store.remove(root);
+    const isOffered = (root: string): boolean =>
+      [...this.#roots.values()].some((offered) => offered.has(root));
+    await store.sweep((root) => isOffered(root) || isKept(root));
   }
 }

@@ -2,7 +2,6 @@
 import type { Clock, Timer } from "../base/clock.ts";
 import { MemoryError } from "../base/errors.ts";
 import { decodeControl } from "../protocol/envelope.ts";
-import { MessageStamp } from "../protocol/message-stamp.ts";
 import { type DeviceMessage, readCoordinatorMessage } from "../protocol/messages.ts";
 import type { DeviceTopics, FleetTopics } from "../protocol/topics.ts";
 import type { Rng } from "../base/rng.ts";
@@ -18,6 +17,7 @@ import {
 } from "./agent-machine.ts";
 import type { AgentMemory } from "./device-memory.ts";
 import { pause } from "./pause.ts";
+import { EventSender } from "./event-sender.ts";
 import type { Presence } from "./presence.ts";
 import type { Workshop } from "./workshop.ts";
 
@@ -57,12 +57,13 @@ export class Agent {
   readonly ended: Promise<string>;
   readonly #options: AgentOptions;
   readonly #topics: DeviceTopics;
-  readonly #stamp: MessageStamp;
+  readonly #sender: EventSender;
   readonly #inputs: AgentInput[] = [];
   #isStepping = false;
   #isStopped = false;
   #state: AgentState;
-  #transport: Transport | null = null;
+  /** The incarnation of the coordinator that has last said what it wants. */
+  #ledBy = 0;
   #heartbeatMs = FIRST_HEARTBEAT_MS;
   #beat: Timer | null = null;
   #deadline: Timer | null = null;
@@ -73,7 +74,7 @@ export class Agent {
     const { topics, device, clock, rng, finished } = options;
     this.#options = options;
     this.#topics = topics.device(device);
-    this.#stamp = new MessageStamp(clock, rng);
+    this.#sender = new EventSender(this.#topics, clock, rng);
     this.#state = newAgent(finished);
     this.ended = new Promise((resolve) => (this.#end = resolve));
   }
@@ -85,7 +86,7 @@ export class Agent {
 
   async open(transport: Transport): Promise<void> {
     const { topics } = this.#options;
-    this.#transport = transport;
+    this.#sender.open(transport);
     await transport.subscribe(this.#topics.cmd, (_, payload) => this.#read(payload));
     await transport.subscribe(topics.epoch, (_, payload) => this.#read(payload));
     transport.onState((state) => {
@@ -102,7 +103,11 @@ export class Agent {
     this.#beat?.cancel();
     this.#deadline?.cancel();
     const bye = this.#send({ kind: "bye", reason });
-    const offline = this.#publish(this.#topics.st, this.#options.presence.payload(false), true);
+    const offline = this.#sender.publish(
+      this.#topics.st,
+      this.#options.presence.payload(false),
+      true,
+    );
     const sent = new AbortController();
     void Promise.all([bye, offline]).then(() => sent.abort());
     // Over a link that hangs the farewell may never arrive; the will and the lease say the same.
@@ -111,7 +116,7 @@ export class Agent {
   }
 
   #connected(): void {
-    void this.#publish(this.#topics.st, this.#options.presence.payload(true), true);
+    void this.#sender.publish(this.#topics.st, this.#options.presence.payload(true), true);
     this.#feed({ kind: "connected" });
   }
 
@@ -129,19 +134,25 @@ export class Agent {
       onEvent({ kind: "message-dropped", reason, detail });
     const control = decodeControl(payload);
     if (!control.ok) return drop(control.reason, control.detail);
-    const { epoch, seq, dev } = control.value;
+    const { epoch, seq, dev, id } = control.value;
     const read = readCoordinatorMessage(control.value);
     if (!read.ok) return drop(read.reason, read.detail);
     const message = read.value;
     if (dev !== (message.kind === "epoch" ? topics.fleet : device))
       return drop("wrong-receiver", dev);
+    if (message.kind === "state" || "root" in message) void this.#send({ kind: "ack", of: id });
     switch (message.kind) {
+      case "busy":
+        return onEvent({ kind: "answered", verdict: "busy" });
       case "state":
         if (message.heartbeatMs !== this.#heartbeatMs) {
           this.#heartbeatMs = message.heartbeatMs;
           this.#beatLater();
         }
-        return this.#feed({ kind: "command", epoch, seq, wanted: message.wanted });
+        this.#feed({ kind: "command", epoch, seq, wanted: message.wanted });
+        if (epoch !== this.#ledBy) this.#options.workshop.askAgain();
+        this.#ledBy = epoch;
+        return;
       case "epoch":
         return this.#feed({ kind: "epoch", epoch, status: message.status });
       case "resync":
@@ -233,18 +244,13 @@ export class Agent {
         return void store.remove(effect.finished.blob.root);
       case "offer": {
         const { round, attempt, finished } = effect;
-        return void this.#send({
-          kind: "offer",
-          round,
-          attempt,
-          ...finished.blob,
-          report: finished.report,
-        });
+        const { blob, report } = finished;
+        return this.#sayAgain({ kind: "offer", round, attempt, ...blob, report });
       }
       case "fail": {
         const { reason, ...failure } = effect;
         onEvent({ kind: "failed", round: effect.round, reason });
-        return void this.#send({ ...failure, kind: "failed", reason: reason.slice(0, 300) });
+        return this.#sayAgain({ ...failure, kind: "failed", reason: reason.slice(0, 300) });
       }
       case "end":
         onEvent({ kind: "ended", reason: effect.reason });
@@ -278,16 +284,15 @@ export class Agent {
   }
 
   #send(message: DeviceMessage): Promise<void> {
-    const { epoch, task } = this.#state;
-    const address = { device: this.#options.device, epoch, round: task?.round ?? 0 };
-    return this.#publish(this.#topics.evt, this.#stamp.encode(message, address), false);
+    return this.#sender.send(message, this.#position);
   }
 
-  async #publish(topic: string, payload: Uint8Array, retain: boolean): Promise<void> {
-    try {
-      await this.#transport?.publish(topic, payload, { qos: 1, retain });
-    } catch {
-      // The link is down or the acknowledgement was lost; the next sign of life repeats what still matters.
-    }
+  #sayAgain(message: DeviceMessage): void {
+    void this.#sender.sendAgain(message, this.#position);
+  }
+
+  get #position(): { epoch: number; round: number } {
+    const { epoch, task } = this.#state;
+    return { epoch, round: task?.round ?? 0 };
   }
 }

@@ -62,6 +62,11 @@ export class Workshop {
     return this.#inTurn(signal, () => this.#train(task, key, signal));
   }
 
+  /** The coordinator has told this device what it wants: perhaps a new one, that knows nothing of a transfer under way. */
+  askAgain(): void {
+    this.#options.plane.askAgain();
+  }
+
   /** Work that was aborted may take a moment to end; the next piece of work starts only then. */
   #inTurn<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     const result = this.#last.then(() => {
@@ -87,9 +92,7 @@ export class Workshop {
     const { store, bases, maxAdapterBytes } = this.#options;
     if (adapter !== null) await this.#timed(() => this.#pull(adapter, maxAdapterBytes, signal));
     const needed = new Set([...bases.roots(), adapter?.root]);
-    for (const root of await store.list()) {
-      if (!needed.has(root)) await store.remove(root);
-    }
+    await store.sweep((root) => needed.has(root));
   }
 
   async #train(task: TrainTask, key: string, signal: AbortSignal): Promise<FinishedWork> {

@@ -23,10 +23,18 @@ export class MessageStamp {
   }
 
   /** The bytes of the message. Throws ProtocolError when it is too large. */
-  encode(message: Message, { device, epoch, round }: Addressing): Uint8Array {
+  encode(message: Message, addressing: Addressing): Uint8Array {
+    return this.stamp(message, addressing).payload;
+  }
+
+  /** The same with the id that it got, for messages that are answered or sent again. */
+  stamp(
+    message: Message,
+    { device, epoch, round }: Addressing,
+  ): { readonly id: string; readonly payload: Uint8Array } {
     const id = newMessageId(this.#clock.nowMs(), this.#rng);
     const seq = ++this.#seq;
-    return encodeControl({
+    const payload = encodeControl({
       v: PROTOCOL_VERSION,
       id,
       dev: device,
@@ -35,5 +43,6 @@ export class MessageStamp {
       seq,
       ...toTypeAndBody(message),
     });
+    return { id, payload };
   }
 }

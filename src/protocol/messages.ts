@@ -14,6 +14,8 @@ const blobRef = v.object({ root, sizeBytes: count });
 
 /** A random name: of a process start, or of a run. */
 const name = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{8,40}$/));
+/** The id of a control message. */
+const messageId = v.pipe(v.string(), v.regex(/^[0-9A-Z]{26}$/));
 /** A file name without a folder and without a leading dot, so that it can only land in the folder it is meant for. */
 const fileName = v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/));
 
@@ -191,6 +193,8 @@ const deviceKinds = {
     /** Where the plan needs more memory than there is: what the device has for tensors. */
     tensorBytes: v.exactOptional(count),
   }),
+  /** That a command has come, by its id: one that is not acknowledged is sent again. */
+  ack: v.object({ of: messageId }),
   bye: v.object({ reason: shortText }),
   /** Retained on the presence topic; `online: false` is the will. */
   presence: v.object({ boot: name, online: v.boolean() }),
@@ -202,6 +206,8 @@ const coordinatorKinds = {
   resync: v.object({}),
   accept: v.object({ root }),
   reject: v.object({ root, reason: v.picklist(rejectReasons) }),
+  /** Nothing is taken in for the moment: keep what there is and say it again later. */
+  busy: v.object({}),
   /** Retained for the fleet: "gone" is the will, "ended" says that the run is over. `boot` tells two of the same epoch apart. */
   epoch: v.object({ boot: name, status: v.picklist(["here", "gone", "ended"]) }),
 };

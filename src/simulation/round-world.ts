@@ -4,6 +4,7 @@ import { Rng } from "../base/rng.ts";
 import { storeBaseFiles } from "../coordinator/base-files.ts";
 import type { CoordinatorConfig } from "../coordinator/config.ts";
 import { runCoordinator } from "../coordinator/run-coordinator.ts";
+import { takeUnsynced } from "../coordinator/run-journal.ts";
 import type { HeadShapes } from "../coordinator/update-layout.ts";
 import type { RunEvent, RunSummary } from "../coordinator/run-events.ts";
 import { MemoryBroker } from "../transport/memory.ts";
@@ -112,6 +113,7 @@ class RoundWorld {
           if (event.kind === "checkpoint" && !isLast) done.abort();
         },
         log: onEvent,
+        takeJournal: takeUnsynced,
         resume: this.#round > 1,
         store: this.#blobs.store(),
         signal: done.signal,

@@ -123,6 +123,13 @@ class SharedBlobStore implements BlobStore {
     this.#pool.drop(root, this);
   }
 
+  async sweep(isKept: (root: string) => boolean): Promise<void> {
+    const arriving = [...this.#arriving].filter(([, { isOpen }]) => !isOpen);
+    for (const root of [...this.#complete.keys(), ...arriving.map(([each]) => each)]) {
+      if (!isKept(root)) await this.remove(root);
+    }
+  }
+
   async list(): Promise<string[]> {
     return [...this.#complete.keys()].sort();
   }

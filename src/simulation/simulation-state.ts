@@ -4,7 +4,7 @@ import { join } from "node:path";
 import * as v from "valibot";
 import { CheckpointError } from "../base/errors.ts";
 import { parseSettings } from "../base/settings.ts";
-import { RunFolder } from "../coordinator/run-folder.ts";
+import { readRunRecord, rewindRun, takeUnsynced } from "../coordinator/run-journal.ts";
 import { readJson, writeJson } from "../io/json.ts";
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -48,7 +48,7 @@ const roundSchema = v.object({
 const stateSchema = v.object({
   round: count,
   nowMs: amount,
-  /** Of the coordinator, as run.json had it then. */
+  /** Of the coordinator, as its journal had it then. */
   identity: v.object({ run: v.string(), epoch: count }),
   /** Where the log of events ends, and who had joined. */
   log: v.object({ sizeBytes: count, present: v.array(v.string()) }),
@@ -93,11 +93,11 @@ export function saveState(folder: string, state: SimulationState): void {
 export function loadState(folder: string): SimulationState {
   const path = join(folder, STATE_FILE);
   if (!existsSync(path)) {
-    for (const name of ["run.json", "checkpoint.json"]) rmSync(join(folder, name), { force: true });
+    rmSync(join(folder, "journal"), { recursive: true, force: true });
     return newState;
   }
   const state = parseSettings(path, stateSchema, readJson(path));
-  const round = new RunFolder(folder).load()?.round;
+  const round = readRunRecord(folder)?.checkpoint?.round;
   if (round !== state.round) {
     throw new CheckpointError(`${folder}: checkpoint and simulation do not belong together`, {
       expected: `the checkpoint of round ${state.round}`,
@@ -106,7 +106,7 @@ export function loadState(folder: string): SimulationState {
     });
   }
   // A round that was broken off has counted the coordinator's incarnation up, and messages name it.
-  writeJson(join(folder, "run.json"), state.identity);
+  rewindRun(folder, state.identity.epoch, takeUnsynced);
   return state;
 }
 

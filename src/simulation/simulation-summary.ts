@@ -13,6 +13,9 @@ export interface SimulatedDeviceSummary extends DeviceTotals {
   readonly final: FinalModels["devices"][string] | null;
 }
 
+/** What is known before and after a round. */
+type AroundRound = Pick<SimulationState, "devices" | "totals">;
+
 /** Collects what the events of one round say of it as a whole. */
 export class RoundTally {
   readonly #round: number;
@@ -33,16 +36,13 @@ export class RoundTally {
     this.#waitingMs = event.waitingMs;
   }
 
-  /** `before` and `after` are the devices' states around the round. */
-  record(
-    { devices }: RunSummary,
-    before: SimulationState["devices"],
-    after: SimulationState["devices"],
-  ): RoundRecord {
-    const gflopsOf = (states: SimulationState["devices"]): number =>
-      Object.values(states).reduce((sum, { gflops }) => sum + gflops, 0);
+  record(before: AroundRound, after: AroundRound): RoundRecord {
+    const gflopsOf = ({ devices }: AroundRound): number =>
+      Object.values(devices).reduce((sum, { gflops }) => sum + gflops, 0);
     const bytes = (key: "bytesUp" | "bytesDown"): number =>
-      devices.reduce((sum, device) => sum + device[key], 0);
+      [before, after]
+        .map(({ totals }) => Object.values(totals).reduce((sum, each) => sum + each[key], 0))
+        .reduce((earlier, later) => later - earlier);
     return {
       round: this.#round,
       startMs: this.#startMs,
@@ -84,28 +84,15 @@ const NOTHING: DeviceTotals = {
   bytesDown: 0,
 };
 
-/** Adds what a round's processes counted. */
-export function addTotals(
-  totals: Readonly<Record<string, DeviceTotals>>,
-  devices: RunSummary["devices"],
-): Record<string, DeviceTotals> {
-  const sums = { ...totals };
+/** The sums over the run that a simulation keeps. */
+export function totalsOf(devices: RunSummary["devices"]): Record<string, DeviceTotals> {
   const keys = Object.keys(NOTHING) as (keyof DeviceTotals)[];
-  for (const device of devices) {
-    const before = sums[device.id] ?? NOTHING;
-    const entries = keys.map((key) => [key, before[key] + device[key]]);
-    sums[device.id] = Object.fromEntries(entries) as DeviceTotals;
-  }
-  return sums;
-}
-
-export function addCounts(
-  a: Readonly<Record<string, number>>,
-  b: Readonly<Record<string, number>>,
-): Record<string, number> {
-  const sums = { ...a };
-  for (const [key, count] of Object.entries(b)) sums[key] = (sums[key] ?? 0) + count;
-  return sums;
+  return Object.fromEntries(
+    devices.map((device) => {
+      const entries = keys.map((key) => [key, device[key]]);
+      return [device.id, Object.fromEntries(entries) as DeviceTotals];
+    }),
+  );
 }
 
 export function summarize(

@@ -3,7 +3,7 @@ import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { ConfigError } from "../base/errors.ts";
 import type { RunEvent, RunSummary } from "../coordinator/run-events.ts";
-import { RunFolder } from "../coordinator/run-folder.ts";
+import { readRunRecord } from "../coordinator/run-journal.ts";
 import { readJson, writeJson } from "../io/json.ts";
 import type { SimulationConfig } from "./config.ts";
 import type { FleetProfile } from "./fleet-schema.ts";
@@ -13,7 +13,7 @@ import { playRound, type WorldParts } from "./round-world.ts";
 import { simulationData } from "./simulation-data.ts";
 import { SimulationLog } from "./simulation-log.ts";
 import { loadState, newState, saveState, type SimulationState } from "./simulation-state.ts";
-import { addCounts, addTotals, RoundTally, summarize } from "./simulation-summary.ts";
+import { RoundTally, summarize, totalsOf } from "./simulation-summary.ts";
 import type { SimulationSummary } from "./simulation-summary.ts";
 import type { WorkerSetup } from "./trainer-jobs.ts";
 import type { JobRunner } from "./worker-pool.ts";
@@ -72,7 +72,8 @@ async function playRounds(
     const played = await playNext(parts, state, log).finally(() =>
       rmSync(summaryPath, { force: true }),
     );
-    state = { ...played.state, identity: new RunFolder(outFolder).identity() ?? state.identity };
+    const { run, epoch } = readRunRecord(outFolder) ?? state.identity;
+    state = { ...played.state, identity: { run, epoch } };
     const isSaved = state.round > before;
     if (isSaved) saveState(outFolder, state);
     if (isSaved && state.round < parts.config.rounds) continue;
@@ -102,16 +103,17 @@ async function playNext(
       log.add(atMs, event, isLast);
     },
   );
-  const record = tally.record(summary, before.devices, devices);
+  const totals = totalsOf(summary.devices);
+  const record = tally.record(before, { devices, totals });
   const state: SimulationState = {
     round: summary.rounds,
     nowMs,
     identity: before.identity,
     log: log.position,
     devices,
-    totals: addTotals(before.totals, summary.devices),
+    totals,
     rounds: summary.rounds === round ? [...before.rounds, record] : before.rounds,
-    dropped: addCounts(before.dropped, summary.dropped),
+    dropped: summary.dropped,
     numEvents: before.numEvents + numEvents,
   };
   return { state, summary };
@@ -124,7 +126,7 @@ function claimFolder(
 ): void {
   const path = join(outFolder, "simulation.json");
   if (!resume) {
-    if (existsSync(join(outFolder, "run.json"))) {
+    if (readRunRecord(outFolder) !== undefined) {
       throw new ConfigError(`${outFolder} holds a run already`, {
         hint: "resume it, or choose another folder",
       });

@@ -37,6 +37,8 @@ export interface BlobStore {
   open(manifest: Manifest): Promise<PartialBlob>;
   /** Removes a blob, complete or not; unknown roots are no error. */
   remove(root: string): Promise<void>;
+  /** Removes all blobs but these, incomplete ones too unless they are open, and what a crash has left half written. */
+  sweep(isKept: (root: string) => boolean): Promise<void>;
   /** Roots of all complete blobs, sorted. */
   list(): Promise<string[]>;
 }

@@ -53,6 +53,8 @@ export interface DataPlane {
    * when aborted, refused by the other end, too large, or without progress for too long; verified leaves are kept.
    */
   pull(options: PullOptions): Promise<PullReport>;
+  /** Asks again at once for what was asked for: the other end has been restarted, say, and has forgotten it. */
+  askAgain(): void;
   stats(): DataPlaneStats;
   /** Ends subscriptions and rejects pulls in progress; the transport stays open. */
   close(): Promise<void>;
@@ -151,6 +153,7 @@ async function openDataPlane(options: DataPlaneOptions, ends: Ends): Promise<Dat
   await transport.subscribe(ends.answers, onMessage);
   return {
     pull: (pullOptions) => receiver.pull(pullOptions),
+    askAgain: () => receiver.onReconnect(),
     stats: () => ({
       servedBytes: server.stats.servedBytes,
       dropped: { ...dropped, "request-not-served": server.stats.dropped },

@@ -9,6 +9,9 @@ import type { BlobRef, BlobStore, PartialBlob } from "./blob-store.ts";
 import { DiskPartialBlob } from "./disk-partial-blob.ts";
 import { absent, syncFolder } from "./folder-durability.ts";
 
+/** What a write leaves when it is cut short. */
+const TEMPORARY = /\.new\d+$/;
+
 /**
  * Files per blob: `<root>.manifest`, then `<root>.part` with `<root>.leaves` while incomplete, `<root>.blob` once complete.
  * A rename after fsync makes the step from one to the other, so a `.blob` is always whole.
@@ -16,6 +19,7 @@ import { absent, syncFolder } from "./folder-durability.ts";
 export class DiskBlobStore implements BlobStore {
   readonly #folder: string;
   readonly #open = new Set<string>();
+  readonly #writing = new Set<string>();
   #serial = 0;
 
   private constructor(folder: string) {
@@ -98,6 +102,15 @@ export class DiskBlobStore implements BlobStore {
     }
   }
 
+  async sweep(isKept: (root: string) => boolean): Promise<void> {
+    for (const name of await readdir(this.#folder)) {
+      const root = name.slice(0, name.indexOf("."));
+      const isWanted = this.#open.has(root) || isKept(root);
+      const isTemporary = TEMPORARY.test(name) && !this.#writing.has(name);
+      if (!isWanted || isTemporary) await rm(join(this.#folder, name), { force: true });
+    }
+  }
+
   async list(): Promise<string[]> {
     const names = await readdir(this.#folder);
     return names
@@ -112,15 +125,20 @@ export class DiskBlobStore implements BlobStore {
   }
 
   async #writeDurably(name: string, bytes: Uint8Array): Promise<void> {
-    const temporary = join(this.#folder, `${name}.new${this.#serial++}`);
-    const handle = await open(temporary, "w");
+    const temporary = `${name}.new${this.#serial++}`;
+    this.#writing.add(temporary);
     try {
-      await handle.writeFile(bytes);
-      await handle.sync();
+      const handle = await open(join(this.#folder, temporary), "w");
+      try {
+        await handle.writeFile(bytes);
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+      await rename(join(this.#folder, temporary), join(this.#folder, name));
     } finally {
-      await handle.close();
+      this.#writing.delete(temporary);
     }
-    await rename(temporary, join(this.#folder, name));
     await syncFolder(this.#folder);
   }
 }

@@ -92,6 +92,12 @@ export class MemoryBlobStore implements BlobStore {
     this.#entries.delete(root);
   }
 
+  async sweep(isKept: (root: string) => boolean): Promise<void> {
+    for (const [root, { open }] of this.#entries) {
+      if (!open && !isKept(root)) this.#entries.delete(root);
+    }
+  }
+
   async list(): Promise<string[]> {
     const complete = [...this.#entries].filter(([, entry]) => entry.complete);
     return complete.map(([root]) => root).sort();

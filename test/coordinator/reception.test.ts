@@ -4,26 +4,21 @@ import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { ManualClock } from "../../src/base/clock.ts";
 import { Rng } from "../../src/base/rng.ts";
-import { ControlChannel } from "../../src/coordinator/control-channel.ts";
-import { Ledger } from "../../src/coordinator/ledger.ts";
+import { ControlChannel, type HeardMessage } from "../../src/coordinator/control-channel.ts";
 import { Reception } from "../../src/coordinator/reception.ts";
 import { Roster } from "../../src/coordinator/roster.ts";
 import type { RoundInput } from "../../src/coordinator/round-state.ts";
-import { DropTally, TrafficTally } from "../../src/coordinator/tallies.ts";
+import { DropTally } from "../../src/coordinator/tallies.ts";
 import { decodeControl } from "../../src/protocol/envelope.ts";
 import { MessageStamp } from "../../src/protocol/message-stamp.ts";
-import {
-  type CoordinatorMessage,
-  type DeviceMessage,
-  readCoordinatorMessage,
-} from "../../src/protocol/messages.ts";
+import { type CoordinatorMessage, readCoordinatorMessage } from "../../src/protocol/messages.ts";
 import { fleetTopics } from "../../src/protocol/topics.ts";
 import { MemoryBroker } from "../../src/transport/memory.ts";
 import { ROOT } from "../support/messages.ts";
 
 const HEARTBEAT_MS = 1000;
 const EPOCH = 100;
-const HELLO: DeviceMessage = {
+const HELLO: HeardMessage = {
   kind: "hello",
   boot: "boot-0001",
   capabilities: { kind: "gateway", cores: 4, memoryBytes: 1e9 },
@@ -55,7 +50,7 @@ async function setUp() {
       clock,
       channel,
       roster: new Roster({ clock, leaseMs: 3 * HEARTBEAT_MS, graceMs: HEARTBEAT_MS }),
-      ledger: new Ledger(new TrafficTally()),
+      journal: { note: () => undefined },
       drops: new DropTally(),
       heartbeatMs: HEARTBEAT_MS,
       baseRoots: new Set([ROOT]),
@@ -63,6 +58,8 @@ async function setUp() {
     },
     {
       round: 1,
+      isBusy: false,
+      repeats: () => false,
       feed: (input) => fed.push(input),
       reconcile: () => undefined,
       interrupt: (reason) => interrupted.push(reason),
@@ -106,7 +103,7 @@ async function setUp() {
 test("while the link is down no lease runs out, and afterwards everybody has a fresh one", async () => {
   const { reception, fed, pass, open } = await setUp();
   await open();
-  reception.heard("a", HELLO, 0);
+  reception.heard("a", HELLO, { epoch: 0, id: "" });
   reception.linkChanged("disconnected");
   await pass(10_000);
   reception.linkChanged("connected");
@@ -122,7 +119,7 @@ test("while the link is down no lease runs out, and afterwards everybody has a f
 test("a process that stood still does not hold the silence against its devices", async () => {
   const { clock, reception, fed, pass, open } = await setUp();
   await open();
-  reception.heard("a", HELLO, 0);
+  reception.heard("a", HELLO, { epoch: 0, id: "" });
   clock.stall(60_000);
   await pass(1000);
   assert.deepEqual(
@@ -149,7 +146,7 @@ test("the epoch is announced, again after others have spoken, and above any that
 test("a device that has seen a later epoch lifts this one above it", async () => {
   const { channel, reception, seen, pass, open } = await setUp();
   await open();
-  reception.heard("a", HELLO, EPOCH + 40);
+  reception.heard("a", HELLO, { epoch: EPOCH + 40, id: "" });
   await pass(300);
   assert.equal(channel.epoch, EPOCH + 41);
   assert.deepEqual(seen.at(-1), { epoch: EPOCH + 41, status: "here" });

@@ -42,16 +42,14 @@ test("work that goes on when its attempt is over is finished in the next one, no
 
 test("a device that dies without a word is given up when its lease is over, long before the deadline", async (t) => {
   const fleet = new Fleet(t);
-  const coordinator = fleet.coordinator({ minDevices: 2, roundTimeoutMs: 500_000, rounds: 1 });
-  for (const id of ["a", "b"]) fleet.device(id);
-  await fleet.until("b joins", () => seen(coordinator, "device-joined", { device: "b" }));
+  const settings = { minDevices: 3, roundTimeoutMs: 500_000, rounds: 1 };
+  const coordinator = fleet.coordinator(settings);
+  for (const id of ["a", "b"]) fleet.device(id, { stepMs: 500 });
   const dead = fleet.device("dead", { stepMs: 1000 });
+  await fleet.until("the round starts", () => seen(coordinator, "round-started"));
   coordinator.stop();
   await fleet.end(coordinator);
-  const resumed = fleet.coordinator(
-    { minDevices: 3, roundTimeoutMs: 500_000, rounds: 1 },
-    { resume: true },
-  );
+  const resumed = fleet.coordinator(settings, { resume: true });
   await fleet.until("training", () => seen(resumed, "device-progress", { device: "dead" }));
   const deathMs = fleet.clock.nowMs();
   dead.kill({ isSilent: true });
@@ -124,14 +122,13 @@ test("a device that has lost the update that it finished trains again", async (t
   const coordinator = fleet.coordinator({ minDevices: 2, rounds: 1, quorum: 1 });
   fleet.device("a", { stepMs: 3000 });
   const first = fleet.device("b");
-  await fleet.until("b has trained", () => seen(coordinator, "update-received", { device: "b" }));
+  await fleet.until("b has trained", () =>
+    first.events.some((event) => event.kind === "working" && event.phase === "uploading"),
+  );
   first.kill();
-  coordinator.kill();
   for (const root of await fleet.blobsOf("b")) await fleet.storeOf("b").remove(root);
   const second = fleet.device("b");
-  const summary = await fleet.end(
-    fleet.coordinator({ minDevices: 2, rounds: 1, quorum: 1 }, { resume: true }),
-  );
+  const summary = await fleet.end(coordinator);
   assert.equal(summary.ok, true);
   assert.equal(second.trainer.begun, 1);
 });

@@ -33,6 +33,7 @@ function planeTo(
       await store.put(await far.readAll(options.blob.root));
       return { receivedBytes: options.blob.sizeBytes, resumedBytes: 0, wastedBytes: 0 };
     },
+    askAgain: () => undefined,
     stats: () => ({ servedBytes: 0, dropped: {} }),
     close: () => Promise.resolve(),
   };

@@ -1,6 +1,6 @@
 /** A simulation of a tiny model on a handful of devices, with everything that chance can do to them. */
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Rng } from "../../src/base/rng.ts";
 import type { RunEvent } from "../../src/coordinator/run-events.ts";
@@ -39,8 +39,11 @@ export class SmallSimulation {
       createHash("sha256")
         .update(readFileSync(join(folder, file)))
         .digest("hex");
-    const files = readdirSync(folder).filter(isKept).sort();
-    return Object.fromEntries(files.map((file) => [file, digest(file)]));
+    const entries = readdirSync(folder, { recursive: true, encoding: "utf8" });
+    const files = entries.filter((path) => statSync(join(folder, path)).isFile() && isKept(path));
+    // Its number says how often the journal was taken.
+    const nameOf = (file: string): string => file.replace(/\d+\.jsonl$/, "jsonl");
+    return Object.fromEntries(files.sort().map((file) => [nameOf(file), digest(file)]));
   }
 
   async run(

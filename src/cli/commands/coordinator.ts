@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { Command } from "commander";
+import type { BaseDtype } from "../../base/base-dtype.ts";
 import { systemClock } from "../../base/clock.ts";
 import { ConfigError, ExitCode } from "../../base/errors.ts";
 import { Rng } from "../../base/rng.ts";
@@ -17,7 +18,7 @@ import { addTlsOptions, tlsPathsIn, type TlsFlags } from "../tls-options.ts";
 import { centralEvaluation } from "../central-evaluation.ts";
 import { readConfigFile } from "../config-file.ts";
 import { dropLines, eventLine } from "../event-lines.ts";
-import { kernelsOption, type KernelChoice } from "../options.ts";
+import { baseDtypeOption, kernelsOption, type KernelChoice } from "../options.ts";
 import { note, print, printJson } from "../output.ts";
 import { exportRun } from "../run-export.ts";
 
@@ -26,6 +27,7 @@ interface Options extends TlsFlags {
   test?: string;
   resume?: boolean;
   kernels: KernelChoice;
+  baseDtype: BaseDtype;
   json?: boolean;
 }
 
@@ -36,6 +38,7 @@ export function command(): Command {
     .option("--test <path>", "labelled texts that every round's adapter is scored on")
     .option("--resume", "continue the run in the configured run folder")
     .addOption(kernelsOption("simd"))
+    .addOption(baseDtypeOption())
     .option("--json", "one JSON line per event and one with the summary, on stdout")
     .action(run);
 }
@@ -88,13 +91,13 @@ async function run(options: Options): Promise<void> {
   }
   if (!summary.ok) {
     note(`run failed: ${summary.reason}`);
-    process.exitCode = ExitCode.failed;
+    process.exitCode = summary.ending === "displaced" ? ExitCode.displaced : ExitCode.failed;
   }
 }
 
 function evaluation(
   config: CoordinatorConfig,
-  { test, kernels }: Options,
+  { test, kernels, baseDtype }: Options,
 ): ReturnType<typeof centralEvaluation> | null {
   if (test === undefined) return null;
   const { examples } = loadExamples(test);
@@ -110,5 +113,6 @@ function evaluation(
     test: { examples, labels: config.labels },
     maxTokens: config.plan.maxTokens,
     kernels,
+    baseDtype,
   });
 }

@@ -66,7 +66,7 @@ async function run(options: Options): Promise<void> {
     throw new CheckpointError(`no base model at ${base}`, { hint: "name one with --model" });
   }
   const folder = resolve(options.out ?? join("runs", `demo-${timestamp()}`));
-  if (existsSync(join(folder, "run", "run.json"))) {
+  if (existsSync(join(folder, "run", "journal"))) {
     throw new ConfigError(`${folder} holds a run already`, { hint: "name another --out folder" });
   }
   const fleet =
