@@ -40,6 +40,8 @@ const planSchema = v.strictObject({
   dropout: v.optional(v.pipe(v.number(), v.minValue(0), v.ltValue(1)), 0.05),
   /** Keep the inputs of blocks alone and run them again: less memory, about a third more time. Devices that need it do so anyway. */
   recompute: v.optional(v.boolean(), false),
+  /** What devices send the numbers of their updates as; docs/update-encodings.md says what it costs. */
+  updateDtype: v.optional(v.picklist(["f32", "f16", "int8"]), "f32"),
 });
 
 const schema = v.strictObject({

@@ -1,6 +1,7 @@
 /** The settings of what the coordinator decides for each device: pruning, controller and ranks. */
 import * as v from "valibot";
 import { scoreNames } from "../protocol/messages.ts";
+import type { UpdateDtype } from "../io/adapter-values.ts";
 import { ConfigError } from "../base/errors.ts";
 import type { Aggregator } from "../strategies/aggregation/aggregator.ts";
 import { aggregators } from "../strategies/aggregation/index.ts";
@@ -76,7 +77,7 @@ export const selfPruningSchema = v.strictObject({
 
 /** The part of the settings that decides about ranks. */
 export interface StrategySettings {
-  readonly plan: { readonly rank: number };
+  readonly plan: { readonly rank: number; readonly updateDtype: UpdateDtype };
   readonly controller: Readonly<Record<string, unknown>> & { readonly kind: string };
   readonly aggregation: { readonly kind: string };
   readonly ranks?: readonly number[];
@@ -120,7 +121,14 @@ export function aggregatorOf({ aggregation: { kind } }: StrategySettings): Aggre
 /** Throws ConfigError when controller, ranks and aggregation do not go together. */
 export function expectStrategies(settings: StrategySettings): void {
   controllerOf(settings);
-  const { name, needsEqualRanks, takesAnyRank } = aggregatorOf(settings);
+  const { name, needsEqualRanks, takesAnyRank, trainsA } = aggregatorOf(settings);
+  const { updateDtype } = settings.plan;
+  if (trainsA === false && updateDtype !== "f32") {
+    throw new ConfigError(`coordinator settings: ${name} compares the A factors bit by bit`, {
+      expected: "plan.updateDtype f32",
+      got: updateDtype,
+    });
+  }
   if (settings.mode.kind === "buffered" && takesAnyRank !== true) {
     const able = Object.values(aggregators).filter((rule) => rule.takesAnyRank === true);
     throw new ConfigError(`coordinator settings: ${name} cannot merge stale updates`, {

@@ -27,10 +27,12 @@ import {
   type PruningState,
   type PruningStateKey,
 } from "./training/pruning-state.ts";
+import { decodeResidual, encodeResidual, type Residual } from "./training/residual.ts";
 import { ResidentBase } from "./training/resident-base.ts";
 import { Scoring } from "./training/scoring.ts";
 import { readStart, type StartingPoint } from "./training/starting-point.ts";
 import { volatileMemory, type TrainerMemory } from "./training/trainer-memory.ts";
+import { keepRecord, unpackRecord } from "./training/trainer-record.ts";
 import { encodeUpdate } from "./training/update-file.ts";
 
 export interface EngineTrainerOptions {
@@ -131,10 +133,15 @@ export class EngineTrainer implements LocalTrainer {
       const modules = adapted.lora.moduleNames();
       const keeper = pruning?.state.keeper;
       const scores = keeper?.knows(structure) === true ? keeper.scores() : null;
-      const update = encodeUpdate({ values, modules, scale, shape, structure, scores });
+      const { bytes, residual } = encodeUpdate({
+        ...{ values, modules, scale, shape, structure, scores },
+        dtype: plan.updateDtype ?? "f32",
+        residual: this.#residual(),
+      });
       if (pruning !== null) this.#remember(pruning);
+      if (residual !== null) this.#rememberResidual(residual);
       return {
-        update,
+        update: bytes,
         report: {
           ...round,
           numSamples: data.training.length,
@@ -158,7 +165,11 @@ export class EngineTrainer implements LocalTrainer {
     }
     const { shape, base, tokenizer } = this.#ready();
     const batches = { batchSize: plan.batchSize, padId: tokenizer.special.pad ?? 0 };
-    const before = decodePruningState(this.#memory.load(), this.#key(pruning), shape.units);
+    const before = decodePruningState(
+      unpackRecord(this.#memory.load()).pruning,
+      this.#key(pruning),
+      shape.units,
+    );
     const { keeper } = before;
     const own =
       pruning.isReversible || before.structure === null
@@ -219,7 +230,20 @@ export class EngineTrainer implements LocalTrainer {
 
   #remember({ plan, state }: Pruning): void {
     const { shape } = this.#ready();
-    this.#memory.save(encodePruningState(state, this.#key(plan), shape.units));
+    keepRecord(this.#memory, { pruning: encodePruningState(state, this.#key(plan), shape.units) });
+  }
+
+  /** What the last update of this run could not say. */
+  #residual(): Residual | null {
+    const { run, shape } = this.#ready();
+    const { residual } = unpackRecord(this.#memory.load());
+    return residual?.run === run ? decodeResidual(residual.bytes, shape.units) : null;
+  }
+
+  #rememberResidual(residual: Residual): void {
+    const { run, shape } = this.#ready();
+    const bytes = encodeResidual(residual, shape.units);
+    keepRecord(this.#memory, { residual: { run, bytes } });
   }
 
   #key({ score }: PruningPlan): PruningStateKey {

@@ -3,7 +3,8 @@ import type { LoraModule } from "../base/adapter.ts";
 import { shapeText, type HostArray, type NamedArrays } from "../base/arrays.ts";
 import { CheckpointError } from "../base/errors.ts";
 import { scoreTensors } from "../base/structure.ts";
-import { readAll, Safetensors } from "./safetensors.ts";
+import { SCALES_NAME, storedAs, storedValues, type UpdateDtype } from "./adapter-values.ts";
+import { Safetensors } from "./safetensors.ts";
 import { encodeSafetensors } from "./safetensors-writer.ts";
 
 /** What a file holds besides the factors; factors have the shapes of the pruned layers. */
@@ -40,14 +41,15 @@ export function adapterArrays({
   return arrays;
 }
 
-/** Equal contents give equal bytes. Throws CheckpointError for a name that the file could not be read back with. */
-export function encodeAdapterFile({
-  modules,
-  heads,
-  structureText,
-  scores = new Map(),
-}: AdapterContent): Uint8Array<ArrayBuffer> {
-  const arrays = adapterArrays({ modules, heads });
+/**
+ * Equal contents give equal bytes; factors and heads are stored as `dtype`, scores always as they are. Throws CheckpointError for a name
+ * that the file could not be read back with.
+ */
+export function encodeAdapterFile(
+  { modules, heads, structureText, scores = new Map() }: AdapterContent,
+  dtype: UpdateDtype = "f32",
+): Uint8Array<ArrayBuffer> {
+  const { arrays, dtypes } = storedAs(adapterArrays({ modules, heads }), dtype);
   for (const name of heads.keys()) checkHeadName(name, "the adapter");
   for (const [name, array] of scores) {
     checkScores(name, array, "the adapter");
@@ -55,7 +57,7 @@ export function encodeAdapterFile({
   }
   const metadata: Record<string, string> = { format: "pt", ...scaleEntries(modules) };
   if (typeof structureText === "string") metadata["structure"] = structureText;
-  return encodeSafetensors(arrays, { metadata });
+  return encodeSafetensors(arrays, { metadata, dtypes });
 }
 
 /**
@@ -71,7 +73,7 @@ export function decodeAdapterFile(
   const heads: NamedArrays = new Map();
   const scores: NamedArrays = new Map();
   const pairs = new Map<string, { A?: HostArray; B?: HostArray }>();
-  for (const [name, array] of readAll(file)) {
+  for (const [name, array] of storedValues(file)) {
     const [, module, letter] = factor.exec(name) ?? [];
     if (module !== undefined) {
       pairs.set(module, { ...pairs.get(module), [letter as "A" | "B"]: array });
@@ -120,9 +122,9 @@ function scaleOf(
 }
 
 function checkHeadName(name: string, origin: string): void {
-  if (!factor.test(name) && !name.startsWith(scorePrefix)) return;
+  if (!factor.test(name) && !name.startsWith(scorePrefix) && name !== SCALES_NAME) return;
   throw new CheckpointError(`${origin}: a head cannot be called ${name}`, {
-    expected: `a name that does not start with ${scorePrefix} or end in a factor's`,
+    expected: `a name that is not ${SCALES_NAME}, does not start with ${scorePrefix} and does not end in a factor's`,
   });
 }
 

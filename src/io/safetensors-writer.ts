@@ -8,6 +8,8 @@ import { dtypeBytes, headerLengthBytes } from "./safetensors-header.ts";
 export interface SafetensorsOptions {
   /** What the values are stored as; F32 by default. */
   readonly dtype?: "F32" | "F16";
+  /** The same for single tensors; the values of an I8 one are whole numbers in [-128, 127]. */
+  readonly dtypes?: ReadonlyMap<string, "F32" | "F16" | "I8">;
   /** Texts kept with the tensors; `{ format: "pt" }` by default, which Hugging Face loaders ask for. */
   readonly metadata?: Readonly<Record<string, string>>;
 }
@@ -46,7 +48,7 @@ function* chain(first: Uint8Array, rest: Iterable<Uint8Array>): Generator<Uint8A
 /** Header bytes and, made one at a time, the bytes of each tensor: sorted by name. */
 function layOut(
   tensors: NamedArrays,
-  { dtype = "F32", metadata = { format: "pt" } }: SafetensorsOptions,
+  { dtype = "F32", dtypes = new Map(), metadata = { format: "pt" } }: SafetensorsOptions,
 ): { header: Uint8Array; values: () => Generator<Uint8Array>; byteLength: number } {
   const sorted = [...tensors].sort(([a], [b]) => (a < b ? -1 : 1));
   const entries: [string, unknown][] = [["__metadata__", sortedRecord(metadata)]];
@@ -58,8 +60,9 @@ function layOut(
         got: `${data.length} values`,
       });
     }
-    const end = offset + data.length * dtypeBytes[dtype];
-    entries.push([name, { dtype, shape, data_offsets: [offset, end] }]);
+    const own = dtypes.get(name) ?? dtype;
+    const end = offset + data.length * dtypeBytes[own];
+    entries.push([name, { dtype: own, shape, data_offsets: [offset, end] }]);
     offset = end;
   }
   const header = headerBytes(entries);
@@ -67,12 +70,20 @@ function layOut(
     header,
     byteLength: header.length + offset,
     *values() {
-      for (const [, { data }] of sorted) {
-        const stored = dtype === "F16" ? f32ToF16(data) : data;
+      for (const [name, { data }] of sorted) {
+        const stored = asStored(data, dtypes.get(name) ?? dtype);
         yield new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);
       }
     },
   };
+}
+
+function asStored(
+  data: Float32Array,
+  dtype: "F32" | "F16" | "I8",
+): Float32Array | Uint16Array | Int8Array {
+  if (dtype === "F16") return f32ToF16(data);
+  return dtype === "I8" ? Int8Array.from(data) : data;
 }
 
 /** Spaces fill the JSON up so that the values start at a multiple of eight bytes. */

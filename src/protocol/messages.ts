@@ -75,6 +75,8 @@ const planSchema = v.object({
   start: v.picklist(["continue", "merge"]),
   /** false keeps the A factors as they are (FFA-LoRA). */
   trainA: v.boolean(),
+  /** What the update's numbers are sent as; absent = "f32". A coordinator reads all of them. */
+  updateDtype: v.exactOptional(v.picklist(["f32", "f16", "int8"])),
   /** HetLoRA's rank self-pruning: weight of the tail's norm in the loss, and the share of the rank that is not tail. */
   selfPruning: v.nullable(
     v.object({

@@ -6,6 +6,7 @@ import type { Evaluation, Score } from "../coordinator/run-events.ts";
 import { RunFolder } from "../coordinator/run-folder.ts";
 import { bodySparsity } from "../cost/parameters.ts";
 import { decodePruningState } from "../device/training/pruning-state.ts";
+import { unpackRecord } from "../device/training/trainer-record.ts";
 import { scoresFrom } from "../device/training/starting-point.ts";
 import { blendScores, pruneTo } from "../pruning/ranking.ts";
 import type { WorldParts } from "./round-world.ts";
@@ -55,7 +56,7 @@ function finalStructures(
   for (const { id } of machines) {
     const memory = devices[id]?.memory ?? null;
     const bytes = memory === null ? null : Buffer.from(memory, "base64");
-    const kept = decodePruningState(bytes, key, shape.units);
+    const kept = decodePruningState(unpackRecord(bytes).pruning, key, shape.units);
     const whole = fullStructure(shape.units);
     const structure = isReversible ? whole : (kept.structure ?? whole);
     const own = kept.keeper.knows(structure) ? kept.keeper.scores() : null;

@@ -1,11 +1,12 @@
 /** The adapter file: round trips with everything in it, stable bytes, and what it refuses. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { hostArray, type NamedArrays } from "../../src/base/arrays.ts";
+import { hostArray, type HostArray, type NamedArrays } from "../../src/base/arrays.ts";
 import { CheckpointError } from "../../src/base/errors.ts";
 import { Rng } from "../../src/base/rng.ts";
 import { scoreTensors } from "../../src/base/structure.ts";
 import { adapterArrays, decodeAdapterFile, encodeAdapterFile } from "../../src/io/adapter-file.ts";
+import { SCALES_NAME, storedAs } from "../../src/io/adapter-values.ts";
 import { decodeSafetensors, Safetensors } from "../../src/io/safetensors.ts";
 import { encodeSafetensors } from "../../src/io/safetensors-writer.ts";
 import { randomAdapter } from "../support/adapters.ts";
@@ -118,5 +119,57 @@ test("a head or a score with a name that means something else cannot be written"
   assert.throws(
     () => encodeAdapterFile({ modules, heads: new Map(), scores: wrong }),
     CheckpointError,
+  );
+});
+
+test("half precision and bytes are read back as what they stand for, and are smaller", () => {
+  const whole = randomAdapter(Rng.fromSeed("coarse"), 3, 2, [
+    { name: "layers.0.wide", numOutputs: 80, numInputs: 120 },
+  ]);
+  const sizes = (["f32", "f16", "int8"] as const).map((dtype) => {
+    const bytes = encodeAdapterFile({ ...whole, scores: scores() }, dtype);
+    const read = decodeAdapterFile(bytes, "update", 2);
+    assert.deepEqual([...read.scores.keys()].sort(), [...scores().keys()].sort());
+    for (const [name, { data }] of read.scores) assert.deepEqual(data, scores().get(name)?.data);
+    const [got, want] = [read, whole].map(adapterArrays);
+    const step = { f32: 0, f16: 2 ** -11, int8: 1 / 254 }[dtype];
+    for (const [name, { shape, data }] of want ?? []) {
+      const other = got?.get(name);
+      assert.deepEqual(other?.shape, shape);
+      const [, width = 1] = shape;
+      data.forEach((value, i) => {
+        // Bytes have a scale for each direction, which is a row of A and a column of B.
+        const isGroup = (_: number, at: number): boolean =>
+          name.endsWith("B.weight")
+            ? at % width === i % width
+            : Math.floor(at / width) === Math.floor(i / width);
+        const largest =
+          dtype === "int8" ? Math.max(...data.filter(isGroup).map(Math.abs)) : Math.abs(value);
+        const error = Math.abs(value - (other.data[i] ?? Number.NaN));
+        assert.ok(error <= 1.0001 * step * largest, `${name} ${dtype}: ${error}`);
+      });
+    }
+    return bytes.length;
+  });
+  const [f32 = 0, f16 = 0, int8 = 0] = sizes;
+  assert.ok(f16 < 0.65 * f32 && int8 < 0.5 * f32, sizes.join());
+});
+
+test("bytes without their scales, with too many, or with one that is not finite are no adapter", () => {
+  const { arrays, dtypes } = storedAs(adapterArrays(adapter()), "int8");
+  const file = (scales: HostArray | null): Uint8Array => {
+    const changed = new Map(arrays);
+    if (scales === null) changed.delete(SCALES_NAME);
+    else changed.set(SCALES_NAME, scales);
+    return encodeSafetensors(changed, { dtypes, metadata: { scale: "2" } });
+  };
+  const count = arrays.get(SCALES_NAME)?.data.length ?? 0;
+  assert.throws(() => decodeAdapterFile(file(null), "update"), CheckpointError);
+  assert.throws(() => decodeAdapterFile(file(hostArray([count + 1])), "update"), CheckpointError);
+  const wild = hostArray([count], new Float32Array(count).fill(Infinity));
+  const { modules } = decodeAdapterFile(file(wild), "update");
+  assert.ok(
+    modules.some(({ a }) => !a.data.every(Number.isFinite)),
+    "for the check of values to refuse",
   );
 });

@@ -3,8 +3,10 @@ import type { LoraModule } from "../../base/adapter.ts";
 import { hostArray, type HostArray, type NamedArrays } from "../../base/arrays.ts";
 import type { ModelShape } from "../../base/model-shape.ts";
 import { encodeStructure, scoreTensors, unitKinds, type Structure } from "../../base/structure.ts";
-import { encodeAdapterFile } from "../../io/adapter-file.ts";
+import { decodeAdapterFile, encodeAdapterFile } from "../../io/adapter-file.ts";
+import type { UpdateDtype } from "../../io/adapter-values.ts";
 import { scoreAt, type UnitScores } from "../../pruning/unit-scores.ts";
+import { type Residual, residualOf, withResidual } from "./residual.ts";
 
 export interface UpdateContent {
   /** Factors of the adapted layers and trained heads, by name. */
@@ -15,22 +17,35 @@ export interface UpdateContent {
   readonly structure: Structure;
   /** By original id; null for none. */
   readonly scores: UnitScores | null;
+  readonly dtype: UpdateDtype;
+  /** What the update before could not say; null for nothing. */
+  readonly residual: Residual | null;
 }
 
-/** The bytes of the update. */
-export function encodeUpdate(content: UpdateContent): Uint8Array {
-  const { values, scale, shape, structure, scores } = content;
+export interface EncodedUpdate {
+  readonly bytes: Uint8Array;
+  /** What it could not say; null where it says everything. */
+  readonly residual: Residual | null;
+}
+
+export function encodeUpdate(content: UpdateContent): EncodedUpdate {
+  const { values, scale, shape, structure, scores, dtype } = content;
   const modules = content.modules.map((name): LoraModule => {
     const [a, b] = ["A", "B"].map((factor) => values.get(`${name}.lora_${factor}.weight`));
     return { name, a: a as HostArray, b: b as HostArray, scale };
   });
   const heads = new Map([...values].filter(([name]) => !/\.lora_[AB]\.weight$/.test(name)));
-  return encodeAdapterFile({
-    modules,
-    heads,
+  const extras = {
     structureText: encodeStructure(structure, shape.units),
     ...(scores === null ? {} : { scores: scoreArrays(scores, shape, structure) }),
-  });
+  };
+  if (dtype === "f32") {
+    return { bytes: encodeAdapterFile({ modules, heads, ...extras }), residual: null };
+  }
+  const meant = withResidual({ modules, heads }, content.residual, { shape, structure });
+  const bytes = encodeAdapterFile({ ...meant, ...extras }, dtype);
+  const sent = decodeAdapterFile(bytes, "update", scale);
+  return { bytes, residual: residualOf(meant, sent, structure) };
 }
 
 /**
