@@ -1,5 +1,6 @@
 /** Scores global adapters on the coordinator's own labelled texts, on the whole base or on the devices' pruned models. */
 import type { AdapterState } from "../base/adapter.ts";
+import type { BaseDtype } from "../base/base-dtype.ts";
 import { encodeStructure, type Structure } from "../base/structure.ts";
 import type { Evaluate } from "../coordinator/global-model.ts";
 import { meanAndWorst } from "../coordinator/mean-and-worst.ts";
@@ -20,18 +21,22 @@ export interface CentralEvaluationOptions {
   readonly test: Dataset;
   readonly maxTokens: number;
   readonly kernels: NonNullable<EngineOptions["kernels"]>;
+  readonly baseDtype: BaseDtype;
 }
 
 const BATCH_SIZE = 32;
 
 /** A function that scores an adapter, or for null the base with the head that every device starts from. */
 export function centralEvaluation(options: CentralEvaluationOptions): Evaluate {
-  const { baseFolder, test, kernels } = options;
+  const { baseFolder, test, kernels, baseDtype } = options;
   const { labels } = test;
   const shape = readModelShape(baseFolder, labels);
   const load = (structure?: Structure): Model => {
     const cut = structure === undefined ? {} : { structure };
-    return loadModel(Engine.create({ kernels }), baseFolder, { task: "classify", labels, ...cut });
+    return loadModel(Engine.create({ kernels }), baseFolder, {
+      ...{ task: "classify", labels, baseDtype },
+      ...cut,
+    });
   };
   const whole = load();
   const tokenizer = loadTokenizer(baseFolder);

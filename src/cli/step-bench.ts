@@ -83,7 +83,7 @@ export function measureStep(
   const durations = timedSteps(tuner, durationMs);
   const { weights, state, stepPeak } = engine.stats;
   engine.dispose();
-  const setup = { ...SETUP, structure, rank, batchSize, numTokens };
+  const setup = { ...SETUP, structure, rank, batchSize, numTokens, baseDtype };
   const { forward, backward } = stepFlops(shape, setup);
   const gflopsPerStep = (forward + backward) / 1e9;
   const stepMs = median(durations);

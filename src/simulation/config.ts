@@ -1,5 +1,6 @@
 /** The settings of a simulation, one YAML file: their meaning, limits and defaults. */
 import * as v from "valibot";
+import { baseDtypes } from "../base/base-dtype.ts";
 import { ConfigError } from "../base/errors.ts";
 import { parseSettings } from "../base/settings.ts";
 import { behaviourOverrides, parseFleetProfile, type FleetProfile } from "./fleet-schema.ts";
@@ -82,6 +83,8 @@ const schema = v.strictObject({
   ),
   /** Kernel module: "simd" gives the same bits on every machine. */
   kernels: v.optional(v.picklist(["simd", "relaxed"]), "simd"),
+  /** What devices and the scoring hold the frozen base in; a run that folds adapters into the base needs "f32". */
+  baseDtype: v.optional(v.picklist(baseDtypes), "f32"),
 });
 
 export type SimulationConfig = v.InferOutput<typeof schema>;

@@ -1,6 +1,8 @@
 /** What a simulation needs before its first round, out of its settings and its data. */
 import type { ModelShape } from "../base/model-shape.ts";
+import { ConfigError } from "../base/errors.ts";
 import { parseCoordinatorConfig, type CoordinatorConfig } from "../coordinator/config.ts";
+import { aggregatorOf } from "../coordinator/strategy-config.ts";
 import { costOf } from "../cost/approximate.ts";
 import { readHeadShapes } from "../models/head-shapes.ts";
 import { readModelShape } from "../models/shape.ts";
@@ -48,10 +50,20 @@ export function prepareWorld(
   { labels, parts: examples, test }: SimulationData,
   { base, fleet, numWorkers, createRunner, signal }: SimulationDeps,
 ): WorldParts {
-  const { seed, kernels, evaluation, baseInstalled } = settings;
+  const { seed, kernels, baseDtype, evaluation, baseInstalled } = settings;
+  if (baseDtype !== "f32" && aggregatorOf(config).devicesMerge === true) {
+    throw new ConfigError("simulation settings: baseDtype", {
+      expected: `f32, since devices fold adapters into the base for ${config.aggregation.kind}`,
+      got: baseDtype,
+      hint: "take another coordinator.aggregation, or leave baseDtype out",
+    });
+  }
   const { devices, overrides, hostile = null } = settings.fleet;
   const shape = readModelShape(base, labels);
-  const setup: WorkerSetup = { baseFolder: base, labels, kernels, parts: examples, test };
+  const setup: WorkerSetup = {
+    ...{ baseFolder: base, labels, kernels, baseDtype },
+    ...{ parts: examples, test },
+  };
   const pool = createRunner?.(setup) ?? new WorkerPool(setup, numWorkers);
   return {
     seed,

@@ -44,13 +44,13 @@ export class Scorer {
   }
 
   #load(structure?: Structure): Model {
-    const { baseFolder, labels, kernels } = this.#setup;
+    const { baseFolder, labels, kernels, baseDtype } = this.#setup;
     const task = "classify";
     if (structure === undefined) {
-      return loadModel(Engine.create({ kernels }), baseFolder, { task, labels });
+      return loadModel(Engine.create({ kernels }), baseFolder, { task, labels, baseDtype });
     }
     this.#cutEngine.clear();
-    return loadModel(this.#cutEngine, baseFolder, { task, labels, structure });
+    return loadModel(this.#cutEngine, baseFolder, { task, labels, structure, baseDtype });
   }
 
   #encoded(maxTokens: number): Sequence[] {

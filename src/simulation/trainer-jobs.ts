@@ -1,4 +1,5 @@
 /** What the simulation and its worker threads say to each other. */
+import type { BaseDtype } from "../base/base-dtype.ts";
 import type { Structure } from "../base/structure.ts";
 import type { Example } from "../data/examples.ts";
 import type { TrainPlan } from "../protocol/messages.ts";
@@ -10,6 +11,7 @@ export interface WorkerSetup {
   readonly baseFolder: string;
   readonly labels: readonly string[];
   readonly kernels: EngineTrainerOptions["kernels"];
+  readonly baseDtype: BaseDtype;
   /** Each device's own examples, by its index. */
   readonly parts: readonly (readonly Example[])[];
   readonly test: readonly Example[];

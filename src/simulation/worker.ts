@@ -19,12 +19,12 @@ function clearedEngine(): Engine {
 
 /** A trainer of its own for every job: what a device was given before cannot show in its results. */
 async function train({ device, plan, run, adapter, memory: kept }: TrainJob): Promise<TrainResult> {
-  const { baseFolder, labels, kernels, parts } = setup;
+  const { baseFolder, labels, kernels, baseDtype, parts } = setup;
   const examples = parts[device.index] ?? [];
   const memory = volatileMemory(kept);
   const createEngine = clearedEngine;
   const trainer = new EngineTrainer({
-    ...{ examples, deviceId: device.id, kernels, memory, createEngine },
+    ...{ examples, deviceId: device.id, kernels, baseDtype, memory, createEngine },
   });
   await trainer.prepare(baseFolder, labels, run);
   const losses: number[] = [];

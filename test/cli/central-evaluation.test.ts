@@ -25,6 +25,7 @@ function setUp(folder: string) {
     test: { examples, labels: LABELS },
     maxTokens: 16,
     kernels: "simd",
+    baseDtype: "f32",
   });
   const shape = readModelShape(folder, LABELS);
   const linears = shape.linears.filter(({ name }) => /query|output\.dense/.test(name));

@@ -13,7 +13,8 @@ function openPool(t: TestContext, numWorkers: number): WorkerPool {
   const baseFolder = copyTinyModel("bert-classify", temporaryFolder(t), { tokenizer: "encoder" });
   const labels = ["a", "b", "c"];
   const test = labels.map((label) => ({ text: `the pump ${label}`, label }));
-  const pool = new WorkerPool({ baseFolder, labels, kernels: "simd", parts: [], test }, numWorkers);
+  const setup = { baseFolder, labels, kernels: "simd", baseDtype: "f32", parts: [], test } as const;
+  const pool = new WorkerPool(setup, numWorkers);
   t.after(() => pool.close());
   return pool;
 }

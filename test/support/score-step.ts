@@ -1,5 +1,6 @@
 /** One scored optimiser step of a tiny model with adapters, and what a plain oracle needs to know of it. */
 import { Tape } from "../../src/autograd/tape.ts";
+import type { BaseDtype } from "../../src/base/base-dtype.ts";
 import { Rng } from "../../src/base/rng.ts";
 import type { Structure } from "../../src/base/structure.ts";
 import { padBatch, type Sequence } from "../../src/data/batch.ts";
@@ -20,11 +21,16 @@ export interface ScoredModel {
 /** A tiny model with adapters whose two factors are both far from zero. */
 export function adaptedTinyModel(
   name: TinyName,
-  options: { structure?: Structure; targets?: string | readonly string[] } = {},
+  options: {
+    structure?: Structure;
+    targets?: string | readonly string[];
+    baseDtype?: BaseDtype;
+  } = {},
 ): ScoredModel {
   const engine = Engine.create();
-  const { structure, targets = "all-linear" } = options;
-  const model = loadModel(engine, tinyFolder(name), structure === undefined ? {} : { structure });
+  const { structure, targets = "all-linear", baseDtype = "f32" } = options;
+  const cut = structure === undefined ? {} : { structure };
+  const model = loadModel(engine, tinyFolder(name), { ...cut, baseDtype });
   const rng = Rng.fromSeed("adapters");
   const lora = Lora.attach(
     engine,

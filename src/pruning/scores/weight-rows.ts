@@ -1,6 +1,8 @@
 /** A linear layer's weights with its adapter folded in, a few rows at a time, and sums over the units in them. */
 import { LoraPair } from "../../lora/lora.ts";
 import type { Engine } from "../../tensor/engine.ts";
+import { isStored, storageOf } from "../../tensor/storage/storages.ts";
+import type { Tensor } from "../../tensor/tensor.ts";
 import type { UnitLinear } from "./unit-linears.ts";
 
 /** Rows [first, first + count) of a weight W + s B A as f32 at address `values`, `cols` to a row. */
@@ -33,11 +35,19 @@ export function forEachRows(
   for (let first = 0; first < tensor.rows; first += step) {
     const count = Math.min(step, tensor.rows - first);
     engine.step(() => {
-      const at = tensor.ptr + 4 * first * tensor.cols;
+      const at = numbersAt(engine, tensor, first, count);
       const values = pair === null ? at : folded(engine, at, first, count, pair);
       action({ first, count, cols: tensor.cols, values });
     });
   }
+}
+
+/** Address of rows of a weight as f32: where they lie, or what a weight in fewer bits stands for. */
+function numbersAt(engine: Engine, weight: Tensor, first: number, count: number): number {
+  if (!isStored(weight)) return weight.ptr + 4 * first * weight.cols;
+  const rows = engine.empty([count, weight.cols]);
+  storageOf(weight).decodeRows(engine, weight, first, count, rows.ptr);
+  return rows.ptr;
 }
 
 /** out[M, N] (+)= alpha a[M, K] b[K, N], all dense, at addresses. */
