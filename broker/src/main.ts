@@ -56,6 +56,8 @@ try {
     };
     process.once("SIGTERM", stop);
     process.once("SIGINT", stop);
+    // Started by another process over a channel: that one gone, nobody could end this one.
+    process.once("disconnect", stop);
     process.stdout.write(`${JSON.stringify({ listening: { host, port, wsPort } })}\n`);
   }
 } catch (error) {

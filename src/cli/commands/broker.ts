@@ -30,20 +30,28 @@ interface Options {
 }
 
 export function command(): Command {
-  return new Command()
-    // What follows a subcommand is the subcommand's: both have a --port.
-    .enablePositionalOptions()
-    .description("Run the bundled MQTT broker (aedes) in the foreground")
-    .option("--host <address>", "address to listen on (default: 127.0.0.1)")
-    .option("--port <n>", "TCP port, 0 for a free one (default: 1883, with TLS 8883)")
-    .option("--ws-port <n>", "WebSocket port")
-    .option("--config <file>", "broker.json, see broker/README.md")
-    .option("--fleet-folder <dir>", "keys of a fleet: TLS, rights by identity, enrolment by HTTPS")
-    .option("--enroll-port <n>", "HTTPS port for enrolments", integer(0), DEFAULT_ENROLMENT_PORT)
-    .option("--insecure", "listen beyond loopback although everybody may read and write everything")
-    .addCommand(brokerDoctor())
-    .addCommand(mosquittoConfCommand())
-    .action(run);
+  return (
+    new Command()
+      // What follows a subcommand is the subcommand's: both have a --port.
+      .enablePositionalOptions()
+      .description("Run the bundled MQTT broker (aedes) in the foreground")
+      .option("--host <address>", "address to listen on (default: 127.0.0.1)")
+      .option("--port <n>", "TCP port, 0 for a free one (default: 1883, with TLS 8883)")
+      .option("--ws-port <n>", "WebSocket port")
+      .option("--config <file>", "broker.json, see broker/README.md")
+      .option(
+        "--fleet-folder <dir>",
+        "keys of a fleet: TLS, rights by identity, enrolment by HTTPS",
+      )
+      .option("--enroll-port <n>", "HTTPS port for enrolments", integer(0), DEFAULT_ENROLMENT_PORT)
+      .option(
+        "--insecure",
+        "listen beyond loopback although everybody may read and write everything",
+      )
+      .addCommand(brokerDoctor())
+      .addCommand(mosquittoConfCommand())
+      .action(run)
+  );
 }
 
 async function run(options: Options): Promise<void> {
@@ -77,7 +85,8 @@ function argumentsFor(options: Options, fleet: FleetFolder | null): string[] {
 
 /** Resolves with the exit status; signals are passed on. */
 async function runProgram(args: readonly string[]): Promise<number> {
-  const child = spawn(process.execPath, [BROKER_PROGRAM, ...args], { stdio: "inherit" });
+  const stdio = ["inherit", "inherit", "inherit", "ipc"] as const;
+  const child = spawn(process.execPath, [BROKER_PROGRAM, ...args], { stdio: [...stdio] });
   const forward = (signal: NodeJS.Signals): void => void child.kill(signal);
   process.on("SIGINT", forward);
   process.on("SIGTERM", forward);
