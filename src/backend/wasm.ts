@@ -75,7 +75,8 @@ function start(options: LoadOptions): StartedKernels {
     return { ...set, variant, reason, threads };
   } catch (error) {
     if (!(error instanceof KernelError)) throw error;
-    return loadAlone(variant, `${reason}; on one thread (${error.message})`, options.memory);
+    const [cause] = error.message.split("\n");
+    return loadAlone(variant, `${reason}; on one thread (${cause})`, options.memory);
   }
 }
 
@@ -127,9 +128,7 @@ function runs(variant: "simd" | "relaxed" | "debug"): boolean {
 
 function readThreadedModule(variant: KernelVariant): Uint8Array<ArrayBuffer> {
   if (variant === "simd" || variant === "relaxed") return readModule(`${variant}.threads`);
-  throw new KernelError(`the ${variant} kernels have no threads`, {
-    hint: 'use the variant "simd", "relaxed" or "auto"',
-  });
+  throw new KernelError(`the ${variant} kernels have no threads`);
 }
 
 function readModule(

@@ -1,6 +1,8 @@
 /** The base in memory: when it is sliced, when it is loaded anew, and that it starts alike every time. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { test } from "node:test";
+import type { Worker } from "node:worker_threads";
 import { fullStructure, type Structure } from "../../../src/base/structure.ts";
 import { ResidentBase } from "../../../src/device/training/resident-base.ts";
 import { loadModel } from "../../../src/models/load.ts";
@@ -72,4 +74,17 @@ test("weights that were changed are loaded anew once they are discarded", () => 
   model.linears()[0]?.weight.tensor.f32.fill(9);
   base.discard();
   assert.deepEqual(values(base.in(full)), fresh(full));
+});
+
+test("an engine that the base no longer lives in ends its threads", async () => {
+  const base = new ResidentBase({ folder, labels, kernels: "simd", threads: 2 });
+  const started = once(process, "worker");
+  const first = base.in(full);
+  assert.equal(first.engine.threads, 2);
+  const [worker] = (await started) as [Worker];
+  worker.ref();
+  const isGone = once(worker, "exit");
+  assert.notEqual(base.in(channels(4)).engine, first.engine);
+  await isGone;
+  base.discard();
 });
