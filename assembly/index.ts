@@ -1,6 +1,8 @@
 // The kernel module: one line per topic, and where the memory free for callers begins.
 export * from "./activation";
-export * from "./attention";
+export { attentionF32, attentionScratchBytes } from "./attention";
+export { attentionBackwardF32 } from "./attention-backward";
+export * from "./attention-decode";
 export { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from "./convert";
 export * from "./cross-entropy";
 export * from "./dropout";
@@ -20,7 +22,7 @@ export {
 } from "./quantise";
 export * from "./reduce";
 export * from "./rope";
-export { softmaxBackwardF32, softmaxF32 } from "./softmax";
+export { softmaxF32 } from "./softmax";
 export * from "./stored-product";
 export * from "./unit-scores";
 export { useWideTiles } from "./wide-tile";

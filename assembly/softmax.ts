@@ -1,8 +1,8 @@
-/** Softmax over rows whose valid entries come first, and its backward. */
+/** Softmax over rows whose valid entries come first. */
 import { exp } from "./math";
-import { Largest, fold1, fold2, map1, map2 } from "./loops";
+import { Largest, fold1, map1 } from "./loops";
 import { laneMask, loadLanes, storeLanes } from "./lanes";
-import { Dot, Scale } from "./ops";
+import { Scale } from "./ops";
 import { sumLanes } from "./simd";
 
 // @ts-ignore: decorator
@@ -12,16 +12,6 @@ class Maximum extends Largest {
   @inline
   of(acc: v128, x: v128, k: v128): v128 {
     return f32x4.pmax(acc, x);
-  }
-}
-
-// @ts-ignore: decorator
-@unmanaged
-class Pullback {
-  // @ts-ignore: decorator
-  @inline
-  of(d: v128, p: v128, mean: v128): v128 {
-    return f32x4.mul(p, f32x4.sub(d, mean));
   }
 }
 
@@ -68,12 +58,6 @@ export function softmaxRow(out: usize, inp: usize, count: i32, cols: i32): void 
   if (cols > count) memory.fill(out + bytes, 0, (<usize>(cols - count)) << 2);
 }
 
-/** One row of the backward: dInp = out (dOut - dot(dOut, out)); may work in place. */
-export function softmaxBackwardRow(dInp: usize, dOut: usize, out: usize, cols: i32): void {
-  const mean = sumLanes(fold2<Dot>(dOut, out, cols));
-  map2<Pullback>(dInp, dOut, out, cols, f32x4.splat(mean));
-}
-
 /**
  * out[rows,cols] = softmax of the first lengths[r] entries of each row, 0 behind them.
  * lengths is i32[rows], or pointer 0 for whole rows; a row of length 0 becomes zeros.
@@ -87,26 +71,9 @@ export function softmaxF32(out: usize, inp: usize, lengths: usize, rows: i32, co
   }
 }
 
-/** dInp[rows,cols] from dOut and the saved output; entries that were masked get 0. */
-export function softmaxBackwardF32(
-  dInp: usize,
-  dOut: usize,
-  out: usize,
-  rows: i32,
-  cols: i32,
-): void {
-  const bytes = (<usize>cols) << 2;
-  for (let r: i32 = 0; r < rows; r++) {
-    softmaxBackwardRow(dInp, dOut, out, cols);
-    dInp += bytes;
-    dOut += bytes;
-    out += bytes;
-  }
-}
-
 /** lengths[i] within 0 to `most`. */
 // @ts-ignore: decorator
 @inline
-export function validLength(lengths: usize, i: i32, most: i32): i32 {
+function validLength(lengths: usize, i: i32, most: i32): i32 {
   return max<i32>(0, min<i32>(load<i32>(lengths + ((<usize>i) << 2)), most));
 }

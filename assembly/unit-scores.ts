@@ -6,8 +6,8 @@
 import { Adding, fold2 } from "./loops";
 import { loadLanes, storeLanes } from "./lanes";
 import { Dot } from "./ops";
+import { firstRow, sequenceRows } from "./packed";
 import { sumLanes } from "./simd";
-import { validLength } from "./softmax";
 
 // @ts-ignore: decorator
 @unmanaged
@@ -30,20 +30,21 @@ class SizeOfFirst extends Adding {
 }
 
 /**
- * out[B,U] = sums of a b over the first lengths[b] tokens and the S elements of each unit, for a and b
- * [B,T,U,S]; lengths is i32[B] or pointer 0 for all T.
+ * out[B,U] = sums of a b over the tokens of each sequence and the S elements of each unit, for a and b
+ * [M,U,S]; sequence b has the tokens offsets[b] to offsets[b+1], offsets being i32[B+1], or pointer 0 where
+ * each has T, which is 0 otherwise.
  */
 export function unitDotsF32(
   out: usize,
   a: usize,
   b: usize,
-  lengths: usize,
+  offsets: usize,
   B: i32,
   T: i32,
   U: i32,
   S: i32,
 ): void {
-  unitSums<Dot>(out, a, b, lengths, B, T, U, S);
+  unitSums<Dot>(out, a, b, offsets, B, T, U, S);
 }
 
 /** As unitDotsF32, with sums of |a b|. */
@@ -51,26 +52,26 @@ export function unitAbsDotsF32(
   out: usize,
   a: usize,
   b: usize,
-  lengths: usize,
+  offsets: usize,
   B: i32,
   T: i32,
   U: i32,
   S: i32,
 ): void {
-  unitSums<SizeOfProduct>(out, a, b, lengths, B, T, U, S);
+  unitSums<SizeOfProduct>(out, a, b, offsets, B, T, U, S);
 }
 
 /** As unitDotsF32, with sums of |a|. */
 export function unitAbsSumsF32(
   out: usize,
   a: usize,
-  lengths: usize,
+  offsets: usize,
   B: i32,
   T: i32,
   U: i32,
   S: i32,
 ): void {
-  unitSums<SizeOfFirst>(out, a, a, lengths, B, T, U, S);
+  unitSums<SizeOfFirst>(out, a, a, offsets, B, T, U, S);
 }
 
 // @ts-ignore: decorator
@@ -79,7 +80,7 @@ function unitSums<Op>(
   out: usize,
   a: usize,
   b: usize,
-  lengths: usize,
+  offsets: usize,
   B: i32,
   T: i32,
   U: i32,
@@ -88,15 +89,13 @@ function unitSums<Op>(
   const outBytes = (<usize>U) << 2;
   const rowBytes = outBytes * <usize>S;
   for (let i: i32 = 0; i < B; i++, out += outBytes) {
-    const valid = lengths ? validLength(lengths, i, T) : T;
+    const tokens = offsets ? sequenceRows(offsets, i) : T;
+    let at = <usize>(offsets ? firstRow(offsets, i) : i * T) * rowBytes;
     memory.fill(out, 0, outBytes);
-    for (let t: i32 = 0; t < valid; t++, a += rowBytes, b += rowBytes) {
-      if (S == 1) addElements<Op>(out, a, b, U);
-      else addFolds<Op>(out, a, b, U, S);
+    for (let t: i32 = 0; t < tokens; t++, at += rowBytes) {
+      if (S == 1) addElements<Op>(out, a + at, b + at, U);
+      else addFolds<Op>(out, a + at, b + at, U, S);
     }
-    const padding = rowBytes * <usize>(T - valid);
-    a += padding;
-    b += padding;
   }
 }
 

@@ -39,6 +39,14 @@ class Buffers {
     return start;
   }
 
+  /** 0, step, 2 step and so on. */
+  rising(count: number, step: number): number {
+    const start = this.bytes(4 * count);
+    const view = new Int32Array(this.#set.memory.buffer, start, count);
+    view.forEach((_, i) => (view[i] = i * step));
+    return start;
+  }
+
   /** Uniform in [0, bound). */
   integers(count: number, bound: number): number {
     const start = this.bytes(4 * count);
@@ -125,10 +133,32 @@ const otherCases: readonly BenchCase[] = [
         buffers.floats(rows * C),
         buffers.floats(rows * C),
       ];
-      const [out, probs] = [buffers.floats(rows * C), buffers.floats(B * H * T * T)];
+      const [out, lse] = [buffers.floats(rows * C), buffers.floats(rows * H)];
+      const offsets = buffers.rising(B + 1, T);
       const scratch = buffers.bytes(set.kernels.attentionScratchBytes(T, D));
       return () =>
-        set.kernels.attentionF32(out, probs, q, k, v, 0, scratch, B, T, H, H, D, D ** -0.5, 0);
+        set.kernels.attentionF32(
+          ...([out, lse, q, k, v, offsets, scratch] as const),
+          ...([B, T, H, 1, H, D, D ** -0.5, 0] as const),
+        );
+    },
+  },
+  {
+    name: "attentionBackwardF32",
+    shape: `B${B} T${T} H${H} D${D}`,
+    prepare(set) {
+      const buffers = new Buffers(set);
+      const floats = (count: number): number[] =>
+        Array.from({ length: count }, () => buffers.floats(rows * C));
+      const [dQ, dK, dV, dOut] = floats(4) as [number, number, number, number];
+      const [out, q, k, v] = floats(4) as [number, number, number, number];
+      const [lse, offsets] = [buffers.floats(rows * H), buffers.rising(B + 1, T)];
+      const scratch = buffers.bytes(set.kernels.attentionScratchBytes(T, D));
+      return () =>
+        set.kernels.attentionBackwardF32(
+          ...([dQ, dK, dV, dOut, out, lse, q, k, v, offsets, scratch] as const),
+          ...([B, T, H, 1, H, D, D ** -0.5, 0] as const),
+        );
     },
   },
   {

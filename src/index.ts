@@ -62,7 +62,7 @@ export { AdaptedModel, type AdaptOptions } from "./train/adapted-model.ts";
 
 // Text and files.
 export { Tokenizer, loadTokenizer } from "./text/tokenizer.ts";
-export { padBatch, type PaddedBatch, type Sequence } from "./data/batch.ts";
+export { packBatch, type PackedBatch, type Sequence } from "./data/batch.ts";
 export { Safetensors, type TensorReader } from "./io/safetensors.ts";
 export { writeSafetensors } from "./io/safetensors-writer.ts";
 export { readPeftAdapter, writePeftAdapter, type PeftAdapter } from "./io/peft.ts";

@@ -67,7 +67,6 @@ test("a program that knows only the package fine-tunes a model", () => {
     ...fedspine.FINE_TUNE_DEFAULTS,
     steps: 40,
     peakRate: 0.02,
-    padId: 0,
   });
   const losses: number[] = [];
   while (!tuner.isDone) losses.push(tuner.step().loss);

@@ -110,7 +110,7 @@ function fullTraining(): Point {
   });
   const rng = Rng.fromSeed(2);
   const ids = Int32Array.from({ length: B * T }, () => rng.int(vocab));
-  const batch = { ids, lengths: new Int32Array(B).fill(T), B, T };
+  const batch = { ids, offsets: Int32Array.from({ length: B + 1 }, (_, b) => b * T) };
   return {
     label: `${B} x ${T}`,
     amount: B * T,

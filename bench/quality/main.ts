@@ -93,7 +93,6 @@ function byLora(
   const steps = Number(args.steps);
   // No more examples than the steps can see: encoding all of SST-2 would take longer than training.
   const shown = sampleExamples(set.train.examples, steps * BATCH_SIZE, Rng.fromSeed(seed));
-  const padId = tokenizer.special.pad ?? 0;
   const train = encodeDataset({ ...set.train, examples: shown }, tokenizer, MAX_TOKENS);
   const tuner = new FineTuner(model, adapted.parameters(), train, {
     ...FINE_TUNE_DEFAULTS,
@@ -102,11 +101,10 @@ function byLora(
     peakRate: Number(args.lr),
     warmupSteps: Math.round(steps / 20),
     seed,
-    padId,
   });
   while (!tuner.isDone) tuner.step();
   const test = encodeDataset(set.test, tokenizer, MAX_TOKENS);
-  return evaluateClassifier(model, test, { batchSize: 32, padId });
+  return evaluateClassifier(model, test, { batchSize: 32 });
 }
 
 function byBagOfWords({ train, test }: { train: Dataset; test: Dataset }, seed: number): Score {

@@ -8,7 +8,7 @@ import { Tape } from "../../src/autograd/tape.ts";
 import { Rng } from "../../src/base/rng.ts";
 import { fullStructure } from "../../src/base/structure.ts";
 import { uniformStructure } from "../../src/cost/approximate.ts";
-import { padBatch } from "../../src/data/batch.ts";
+import { packBatch } from "../../src/data/batch.ts";
 import { readJsonObject, writeJson } from "../../src/io/json.ts";
 import { loadModel } from "../../src/models/load.ts";
 import { saveModel } from "../../src/models/save.ts";
@@ -98,7 +98,7 @@ function inferenceTimes({
 
 function forwardMs(model: Model, sequences: readonly { readonly ids: number[] }[]): number {
   const { engine } = model;
-  const batch = padBatch([...sequences], 0);
+  const batch = packBatch([...sequences]);
   const start = performance.now();
   engine.step(() => {
     model.classLogits(new Tape(engine, { recording: false }), batch);

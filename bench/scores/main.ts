@@ -94,8 +94,7 @@ function evaluate(update: Uint8Array, { examples, labels }: Dataset) {
   adapted.load(adapterArrays(content), "the update");
   const tokenizer = loadTokenizer(args.model);
   const sequences = encodeDataset({ examples, labels }, tokenizer, MAX_TOKENS);
-  const padId = tokenizer.special.pad ?? 0;
-  const { accuracy, loss } = evaluateClassifier(model, sequences, { batchSize: 32, padId });
+  const { accuracy, loss } = evaluateClassifier(model, sequences, { batchSize: 32 });
   const heads = structure.layers.map((layer) => layer.heads.length);
   const ffn = structure.layers.map((layer) => layer.ffn.length);
   return { accuracy, loss, heads, ffn };

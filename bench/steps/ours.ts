@@ -88,7 +88,7 @@ export function ourModel(shape: StepShape, options: OursOptions): OurModel {
   });
   const { batch: B, tokens: T } = shape;
   const { ids, labels } = stepData(shape);
-  const batch = { ids, lengths: new Int32Array(B).fill(T), B, T };
+  const batch = { ids, offsets: Int32Array.from({ length: B + 1 }, (_, b) => b * T) };
   return {
     engine,
     step: () => trainer.step([(tape) => model.loss(tape, batch, { kind: "classes", labels })]).loss,

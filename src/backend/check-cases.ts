@@ -19,7 +19,7 @@ export interface CheckBuffer {
   readonly type: "f32" | "i32" | "u16" | "scratch";
   /** Elements; bytes for scratch. */
   readonly length: number;
-  readonly fill: (rng: Rng) => number;
+  readonly fill: (rng: Rng, index: number) => number;
 }
 
 export type CheckArgument = number | CheckBuffer;
@@ -81,13 +81,19 @@ type Cases = {
   ) => ArgumentsFor<Parameters<Kernels[Kernel]>>;
 };
 
+/** Where B sequences begin that share `count` rows: a third of them, and the others. */
+function offsets(count: number): CheckBuffer {
+  const third = Math.floor(count / 3);
+  return { type: "i32", length: B + 1, fill: (_, b) => (b === B ? count : b * third) };
+}
+
 function attention(n: number, kernels: Kernels) {
   return {
     queries: f32(B * n * H * D),
     keys: f32(B * n * G * D),
-    probs: unit(B * H * n * n),
-    lengths: below(n + 1, B),
-    room: scratch(kernels.attentionScratchBytes(n, D)),
+    lse: f32(B * n * H),
+    sequences: offsets(B * n),
+    room: scratch(kernels.attentionScratchBytes(B * n, D)),
   };
 }
 
@@ -140,15 +146,31 @@ export const checkCases: Cases = {
     return [table, row, table, table, unit(rows), row, rows, n];
   },
   softmaxF32: (n) => [f32(rows * n), f32(rows * n), below(n + 1, rows), rows, n],
-  softmaxBackwardF32: (n) => [f32(rows * n), f32(rows * n), unit(rows * n), rows, n],
   attentionF32: (n, kernels) => {
-    const { queries, keys, probs, lengths, room } = attention(n, kernels);
-    return [queries, probs, queries, keys, keys, lengths, room, B, n, H, G, D, 0.3, n % 2];
+    const { queries, keys, lse, sequences, room } = attention(n, kernels);
+    return [
+      queries,
+      lse,
+      queries,
+      keys,
+      keys,
+      sequences,
+      room,
+      B,
+      B * n,
+      G,
+      H / G,
+      G,
+      D,
+      0.3,
+      n % 2,
+    ];
   },
   attentionBackwardF32: (n, kernels) => {
-    const { queries, keys, probs, lengths, room } = attention(n, kernels);
+    const { queries, keys, lse, sequences, room } = attention(n, kernels);
     const gradients = [queries, keys, keys, queries] as const;
-    return [...gradients, probs, queries, keys, keys, lengths, room, B, n, H, G, D, 0.3];
+    const inputs = [queries, lse, queries, keys, keys, sequences, room] as const;
+    return [...gradients, ...inputs, B, B * n, G, H / G, G, D, 0.1, n % 2];
   },
   attentionDecodeF32: (n) => {
     const [query, cache] = [f32(H * D), f32(n * G * D)];
@@ -160,8 +182,8 @@ export const checkCases: Cases = {
   },
   gatherRowsF32: (n) => [f32(rows * n), f32(vocabulary * n), below(vocabulary, rows), rows, n],
   scatterAddRowsF32: (n) => [f32(vocabulary * n), f32(rows * n), below(vocabulary, rows), rows, n],
-  meanPoolF32: (n) => [f32(B * n), f32(B * rows * n), below(rows + 1, B), B, rows, n],
-  meanPoolBackwardF32: (n) => [f32(B * rows * n), f32(B * n), below(rows + 1, B), B, rows, n],
+  meanPoolF32: (n) => [f32(B * n), f32(rows * n), offsets(rows), B, n],
+  meanPoolBackwardF32: (n) => [f32(rows * n), f32(B * n), offsets(rows), B, n],
   crossEntropyF32: (n) => {
     const column = f32(rows);
     return [column, column, f32(rows * n), below(n, rows), rows, n, ignoreIndex];
@@ -172,13 +194,13 @@ export const checkCases: Cases = {
   },
   unitDotsF32: (n) => {
     const heads = f32(B * n * H * D);
-    return [f32(B * H), heads, heads, below(n + 1, B), B, n, H, D];
+    return [f32(B * H), heads, heads, offsets(B * n), B, 0, H, D];
   },
   unitAbsDotsF32: (n) => {
     const channels = f32(B * rows * n);
-    return [f32(B * n), channels, channels, below(rows + 1, B), B, rows, n, 1];
+    return [f32(B * n), channels, channels, 0, B, rows, n, 1];
   },
-  unitAbsSumsF32: (n) => [f32(B * H), f32(B * n * H * D), below(n + 1, B), B, n, H, D],
+  unitAbsSumsF32: (n) => [f32(B * H), f32(B * n * H * D), offsets(B * n), B, 0, H, D],
   sumF32: (n) => [f32(n), n],
   sumSquaresF32: (n) => [f32(n), n],
   sumRowsF32: (n) => [f32(n), f32(rows * n), rows, n],

@@ -86,7 +86,7 @@ class Room {
     const rng = Rng.fromSeed(seed);
     for (const { spec, address } of buffers) {
       const view = typedView(spec, this.#memory.buffer, address);
-      for (let i = 0; i < view.length; i++) view[i] = spec.fill(rng);
+      for (let i = 0; i < view.length; i++) view[i] = spec.fill(rng, i);
     }
   }
 

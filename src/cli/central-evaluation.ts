@@ -42,7 +42,7 @@ export function centralEvaluation(options: CentralEvaluationOptions): Evaluate {
   const tokenizer = loadTokenizer(baseFolder);
   const maxTokens = Math.min(options.maxTokens, whole.architecture.maxPositions);
   const sequences = encodeDataset(test, tokenizer, maxTokens);
-  const settings = { batchSize: BATCH_SIZE, padId: tokenizer.special.pad ?? 0 };
+  const settings = { batchSize: BATCH_SIZE };
   const score = (model: Model, adapter: AdapterState | null): Score => {
     const adapted = adapter === null ? null : attachState(model, adapter);
     try {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Tape } from "../autograd/tape.ts";
 import { Rng } from "../base/rng.ts";
-import { padBatch } from "../data/batch.ts";
+import { packBatch } from "../data/batch.ts";
 import type { Model } from "../models/model.ts";
 import type { SavedForm } from "../models/save.ts";
 import { openSession, type ModelSession, type SessionOptions } from "./model-session.ts";
@@ -91,7 +91,7 @@ function drawSamples({ model, maxTokens }: ModelSession, seed: number): number[]
 function logitsOf(model: Model, ids: readonly number[]): Float32Array {
   return model.engine.step(() => {
     const tape = new Tape(model.engine, { recording: false });
-    const batch = padBatch([{ ids }], 0);
+    const batch = packBatch([{ ids }]);
     const logits =
       model.task === "classify"
         ? model.classLogits(tape, batch)

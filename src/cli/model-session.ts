@@ -1,6 +1,4 @@
 /** Opens a model folder for a command: engine, model, tokenizer and adapter. */
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import type { ThreadChoice } from "../backend/threads/load.ts";
 import type { BaseDtype } from "../base/base-dtype.ts";
 import type { Task } from "../models/architecture.ts";
@@ -39,8 +37,6 @@ export interface ModelSession {
   readonly adapted: AdaptedModel | null;
   /** The model's tokenizer. Throws CheckpointError when the folder has none. */
   readonly tokenizer: () => Tokenizer;
-  /** Id that fills up short rows; it is never attended to. */
-  readonly padId: number;
   /** Longest input that the model has positions for. */
   readonly maxTokens: number;
 }
@@ -64,14 +60,12 @@ export function openSession(options: SessionOptions): ModelSession {
       : { randomWeightsSeed: options.randomWeightsSeed }),
   });
   const adapted = adapter === null ? null : attachStored(model, adapter);
-  const hasTokenizer = existsSync(join(options.model, "tokenizer.json"));
   let tokenizer: Tokenizer | undefined;
   return {
     engine,
     model,
     adapted,
     tokenizer: () => (tokenizer ??= loadTokenizer(options.model)),
-    padId: hasTokenizer ? ((tokenizer ??= loadTokenizer(options.model)).special.pad ?? 0) : 0,
     maxTokens: model.architecture.maxPositions,
   };
 }

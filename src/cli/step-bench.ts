@@ -78,7 +78,6 @@ export function measureStep(
     ...FINE_TUNE_DEFAULTS,
     steps: WARM_UP_STEPS + MOST_STEPS,
     batchSize,
-    padId: 0,
   });
   const durations = timedSteps(tuner, durationMs);
   const { weights, state, stepPeak } = engine.stats;

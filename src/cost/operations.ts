@@ -119,20 +119,21 @@ export interface AttentionCall {
   readonly isWatched: boolean;
 }
 
-/** Scores and their sum over values: 4BHT²D forward, twice that backward; causal masks save nothing in this count. */
+/** Scores and their sum over values: 4BHT²D forward, 10BHT²D backward, scores once more; causal masks save nothing in this count. */
 export function attention({ q, k, v, B, T, H, G, D, isWatched }: AttentionCall): Operation {
-  const flops = 4 * B * H * T * T * D;
+  const product = 2 * B * H * T * T * D;
   const inputs = [q, k, v];
   const isTracked = inputs.some((input) => input.isTracked);
   const [outSize, kvSize] = [B * T * H * D, B * T * G * D];
   const scratchBytes = attentionScratchBytes(T, D);
+  const out = result(outSize, isTracked, isWatched);
   return {
-    out: result(outSize, isTracked, isWatched),
+    out,
     inputs,
-    saved: [...inputs, constant(B * H * T * T)],
-    forward: work(flops, [], scratchBytes),
+    saved: [...inputs, out, constant(B * T * H)],
+    forward: work(2 * product, [], scratchBytes),
     backward: isTracked
-      ? { ...work(2 * flops, [], scratchBytes), makes: [outSize, kvSize, kvSize], leaves: [] }
+      ? { ...work(5 * product, [], scratchBytes), makes: [outSize, kvSize, kvSize], leaves: [] }
       : null,
   };
 }

@@ -16,8 +16,17 @@ export function matmulScratchBytes(M: number, N: number, K: number): number {
   return Math.max(4 * Math.min(N, SINGLE_ROW_COLUMNS), TILE_BYTES + 4 * (panels + strips));
 }
 
-/** Of attention over T tokens with heads of size D. */
+/** Blocking of assembly/attention.ts, attention-tile.ts and attention-block.ts. */
+const PANEL = 8;
+const STRIP = 4;
+const BLOCK = 64;
+
+/** Of attention over sequences of up to T tokens with heads of size D. */
 export function attentionScratchBytes(T: number, D: number): number {
-  const scores = Math.ceil((4 * T * T) / 64) * 64;
-  return scores + Math.max(matmulScratchBytes(T, T, D), matmulScratchBytes(T, D, T));
+  const roundUp = (n: number, to: number): number => Math.ceil(n / to) * to;
+  const [keys, columns] = [roundUp(T, STRIP), roundUp(D, PANEL)];
+  const forward = 64 + 4 * (PANEL * (D + keys) + keys * D + T * columns);
+  const block = Math.min(roundUp(T, PANEL), BLOCK);
+  const ofBlock = 32 + 8 * BLOCK + 8 * block * (block + D + columns);
+  return Math.max(forward, ofBlock + 4 * keys * (2 * D + columns));
 }

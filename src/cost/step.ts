@@ -9,7 +9,7 @@ import { traitsOf, type Traits } from "./traits.ts";
 /** A fine-tuning step as a plan asks for it. */
 export interface StepSetup extends AdapterSetup {
   readonly batchSize: number;
-  /** Length T that the batch is padded to; padding is computed like tokens. */
+  /** Length T of every sequence of the batch; shorter ones take less. */
   readonly numTokens: number;
   /** Train the layers behind the last block beside the adapter. Language models have none to train. */
   readonly trainHead: boolean;
@@ -60,9 +60,9 @@ class StepWalk {
   }
 
   parts(): StepPart[] {
-    // Positions and lengths.
+    // Positions and offsets.
     this.#tensor(this.#M);
-    this.#tensor(this.#setup.batchSize);
+    this.#tensor(this.#setup.batchSize + 1);
     let x = this.#inLayer(null, false, () => this.#embed());
     for (let layer = 0; layer < this.#shape.units.layers; layer++) {
       const before = x;

@@ -1,4 +1,4 @@
-/** Token sequences into right-padded batches; sequences of like length go together. */
+/** Token sequences into packed batches: one below the other, without padding. */
 import type { Rng } from "../base/rng.ts";
 
 /** One sequence of token ids, with a class index where there is one. */
@@ -7,53 +7,26 @@ export interface Sequence {
   readonly label?: number;
 }
 
-/** Ids of B sequences, row after row, right-padded to T; see TokenBatch in models/transformer.ts. */
-export interface PaddedBatch {
+/** Ids of B sequences and where each begins, see TokenBatch in models/transformer.ts, and their classes, -1 for none. */
+export interface PackedBatch {
   readonly ids: Int32Array;
-  readonly lengths: Int32Array;
+  readonly offsets: Int32Array;
   readonly labels: Int32Array;
-  readonly B: number;
-  readonly T: number;
 }
 
-/** Sequences of a bucket are sorted by length before they are cut into batches. */
-const BATCHES_PER_BUCKET = 32;
-
-export function padBatch(sequences: readonly Sequence[], padId: number): PaddedBatch {
-  const B = sequences.length;
-  const T = Math.max(1, ...sequences.map(({ ids }) => ids.length));
-  const ids = new Int32Array(B * T).fill(padId);
-  sequences.forEach((sequence, b) => ids.set(sequence.ids, b * T));
-  return {
-    ids,
-    lengths: Int32Array.from(sequences, (sequence) => sequence.ids.length),
-    labels: Int32Array.from(sequences, (sequence) => sequence.label ?? -1),
-    B,
-    T,
-  };
+export function packBatch(sequences: readonly Sequence[]): PackedBatch {
+  const offsets = new Int32Array(sequences.length + 1);
+  sequences.forEach(({ ids }, b) => (offsets[b + 1] = (offsets[b] as number) + ids.length));
+  const ids = new Int32Array(offsets[sequences.length] as number);
+  sequences.forEach((sequence, b) => ids.set(sequence.ids, offsets[b]));
+  return { ids, offsets, labels: Int32Array.from(sequences, ({ label }) => label ?? -1) };
 }
 
-/** Indices of one epoch cut into batches: in file order without `rng`, else shuffled and length-bucketed. */
-export function epochBatches(
-  lengths: readonly number[],
-  batchSize: number,
-  rng: Rng | null,
-): number[][] {
-  const order = lengths.map((_, i) => i);
-  if (rng === null) return chunks(order, batchSize);
-  rng.shuffle(order);
-  const batches = chunks(order, batchSize * BATCHES_PER_BUCKET).flatMap((bucket) =>
-    // A stable sort keeps the shuffled order among equal lengths.
-    chunks(
-      bucket.sort((i, j) => (lengths[i] as number) - (lengths[j] as number)),
-      batchSize,
-    ),
-  );
-  return rng.shuffle(batches);
-}
-
-function chunks<T>(items: readonly T[], size: number): T[][] {
-  const out: T[][] = [];
-  for (let i = 0; i < items.length; i += size) out.push(items.slice(i, i + size));
-  return out;
+/** Indices of one epoch of `count` examples cut into batches: in file order without `rng`, else shuffled. */
+export function epochBatches(count: number, batchSize: number, rng: Rng | null): number[][] {
+  const order = Array.from({ length: count }, (_, i) => i);
+  rng?.shuffle(order);
+  const batches: number[][] = [];
+  for (let i = 0; i < count; i += batchSize) batches.push(order.slice(i, i + batchSize));
+  return batches;
 }

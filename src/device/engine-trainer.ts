@@ -109,7 +109,7 @@ export class EngineTrainer implements LocalTrainer {
     onStep: (step: number, loss: number) => Promise<void>,
     signal: AbortSignal,
   ): Promise<TrainedUpdate> {
-    const { shape, base, tokenizer } = this.#ready();
+    const { shape, base } = this.#ready();
     const { deviceId } = this.#options;
     const scale = plan.alpha / plan.rank;
     const start = readStart(adapter, shape, scale);
@@ -124,7 +124,6 @@ export class EngineTrainer implements LocalTrainer {
         plan,
         sequences: data.training,
         shuffleSeed: `${plan.seed}/${deviceId}`,
-        padId: tokenizer.special.pad ?? 0,
         recompute,
         scoring: pruning && this.#scoring(adapted.model, pruning),
         onStep,
@@ -163,8 +162,8 @@ export class EngineTrainer implements LocalTrainer {
       const { structure } = start;
       return { structure, heldOutLoss: null, pruningSkipped: false, pruning: null };
     }
-    const { shape, base, tokenizer } = this.#ready();
-    const batches = { batchSize: plan.batchSize, padId: tokenizer.special.pad ?? 0 };
+    const { shape, base } = this.#ready();
+    const batches = { batchSize: plan.batchSize };
     const before = decodePruningState(
       unpackRecord(this.#memory.load()).pruning,
       this.#key(pruning),

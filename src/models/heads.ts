@@ -40,7 +40,7 @@ export class ClassifierHead {
   /** The layers that training the head trains: the classifier, and a pooler that no checkpoint brought. */
   readonly trainableModules: readonly Linear[];
 
-  /** hidden [B·T, C] -> logits [B, numLabels]. */
+  /** hidden [M, C] -> logits [B, numLabels]. */
   forward(tape: Tape, hidden: Tensor, batch: TokenBatch): Tensor {
     let pooled = this.#pool(tape, hidden, batch);
     if (this.pooler !== null) {
@@ -49,11 +49,10 @@ export class ClassifierHead {
     return this.classifier.forward(tape, pooled);
   }
 
-  #pool(tape: Tape, hidden: Tensor, { B, T, lengths }: TokenBatch): Tensor {
-    if (this.pooling === "mean") return meanPool(tape, hidden, tape.engine.integers(lengths));
-    const offset = (i: number): number =>
-      this.pooling === "first" ? 0 : Math.max(0, (lengths[i] as number) - 1);
-    const rows = Int32Array.from({ length: B }, (_, i) => i * T + offset(i));
+  #pool(tape: Tape, hidden: Tensor, { offsets }: TokenBatch): Tensor {
+    if (this.pooling === "mean") return meanPool(tape, hidden, tape.engine.integers(offsets));
+    const rows =
+      this.pooling === "first" ? offsets.subarray(0, -1) : offsets.subarray(1).map((end) => end - 1);
     return gatherRows(tape, hidden, rows);
   }
 }

@@ -76,7 +76,7 @@ export class Model {
     return this.#head.forward(tape, this.body.forward(tape, batch), batch);
   }
 
-  /** Vocabulary logits [rows.length, V] at the given rows of the flattened [B·T] batch. */
+  /** Vocabulary logits [rows.length, V] at the given rows of the batch. */
   tokenLogits(tape: Tape, batch: TokenBatch, rows: ArrayLike<number>): Tensor {
     return this.project(tape, gatherRows(tape, this.body.forward(tape, batch), rows));
   }
@@ -100,7 +100,7 @@ export class Model {
 export type LossTargets =
   | { readonly kind: "classes"; readonly labels: ArrayLike<number> }
   | { readonly kind: "next-token" }
-  /** Tokens to predict at rows of the flattened batch: masked language modelling. */
+  /** Tokens to predict at rows of the batch: masked language modelling. */
   | {
       readonly kind: "tokens";
       readonly rows: ArrayLike<number>;
@@ -108,14 +108,14 @@ export type LossTargets =
     };
 
 /** For each position but a sequence's last: its row and the token that follows. */
-export function nextTokenTargets({ ids, lengths, T }: TokenBatch): {
+export function nextTokenTargets({ ids, offsets }: TokenBatch): {
   rows: Int32Array;
   labels: Int32Array;
 } {
   const rows: number[] = [];
-  lengths.forEach((length, b) => {
-    for (let t = 0; t + 1 < length; t++) rows.push(b * T + t);
-  });
+  for (let b = 0; b + 1 < offsets.length; b++) {
+    for (let row = offsets[b] as number; row + 1 < (offsets[b + 1] as number); row++) rows.push(row);
+  }
   return {
     rows: Int32Array.from(rows),
     labels: Int32Array.from(rows, (row) => ids[row + 1] as number),

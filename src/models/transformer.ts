@@ -12,26 +12,36 @@ import type { UnitKind } from "../base/structure.ts";
 import type { Linear } from "../nn/linear.ts";
 import { Norm } from "../nn/norm.ts";
 import type { Parameter, ParameterStore } from "../nn/parameters.ts";
+import type { Engine } from "../tensor/engine.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { Architecture, ParameterNames } from "./architecture.ts";
 import { Block } from "./block.ts";
 
-/** Right-padded token ids: `ids` holds B·T of them, row after row; `lengths` the valid ones of each row. */
+/** Token ids [M] of B sequences, one behind the other; sequence b begins at offsets[b] and ends before offsets[b+1]. */
 export interface TokenBatch {
   readonly ids: Int32Array;
-  readonly lengths: Int32Array;
-  readonly B: number;
-  readonly T: number;
+  readonly offsets: Int32Array;
 }
 
 /** Sees what the units of each layer put out; importance scores are made of it. */
 export interface UnitObserver {
   /**
-   * `tensor` is what enters the attention output ("heads", [B·T, H·D] of the heads left in the layer) or
-   * the down projection ("ffn", [B·T, F]). On a recording tape its gradient is there after backward.
+   * `tensor` is what enters the attention output ("heads", [M, H·D] of the heads left in the layer) or
+   * the down projection ("ffn", [M, F]). On a recording tape its gradient is there after backward.
    * `batch` is the one that the pass runs on.
    */
   unitActivations(layer: number, kind: UnitKind, tensor: Tensor, batch: TokenBatch): void;
+}
+
+/** Where the rows of a batch stand. */
+interface Layout {
+  /** Position of each row within its sequence, and the same as a tensor i32 [M]. */
+  readonly rows: Int32Array;
+  readonly positions: Tensor;
+  /** i32 [B+1] */
+  readonly offsets: Tensor;
+  /** Tokens of the longest sequence. */
+  readonly longest: number;
 }
 
 export class Transformer {
@@ -90,29 +100,20 @@ export class Transformer {
   }
 
   /**
-   * The last hidden state [B·T, C]. `capture` receives the embedding output and each block's output,
-   * in the order of transformers' `hidden_states`. Throws ShapeError when T exceeds the positions.
+   * The last hidden state [M, C]. `capture` receives the embedding output and each block's output, in the
+   * order of transformers' `hidden_states`. Throws ShapeError for a sequence that is empty or longer than
+   * the positions.
    */
   forward(tape: Tape, batch: TokenBatch, capture?: (hidden: Tensor) => void): Tensor {
-    const { B, T, ids } = batch;
-    if (T > this.architecture.maxPositions) {
-      throw new ShapeError("transformer: sequence too long", {
-        expected: `at most ${this.architecture.maxPositions} tokens`,
-        got: String(T),
-        hint: "truncate the text (--max-tokens)",
-      });
-    }
-    const positions = Int32Array.from({ length: B * T }, (_, i) => i % T);
-    const positionTensor = tape.engine.integers(positions);
-    const lengths = tape.engine.integers(batch.lengths);
-    let x = tape.scope(() => this.embed(tape, ids, positions));
+    const layout = this.#lay(tape.engine, batch);
+    let x = tape.scope(() => this.embed(tape, batch.ids, layout.rows));
     capture?.(x);
     this.blocks.forEach((block, i) => {
       x = runLayer(tape, x, (on, entry) => {
         const observe = (kind: UnitKind, tensor: Tensor): void =>
           this.#observe(on, i, kind, tensor, batch);
         const attend = (inp: Tensor): Tensor => {
-          const mixed = this.#attend(on, block, inp, positionTensor, lengths, B, T);
+          const mixed = this.#attend(on, block, inp, layout);
           observe("heads", mixed);
           return block.attentionOutput.forward(on, mixed);
         };
@@ -152,6 +153,25 @@ export class Transformer {
     return block.mlpNorm.forward(tape, add(tape, mid, mlp(mid)));
   }
 
+  #lay(engine: Engine, { offsets, ids }: TokenBatch): Layout {
+    const { maxPositions } = this.architecture;
+    const rows = new Int32Array(ids.length);
+    let longest = 0;
+    for (let b = 0; b + 1 < offsets.length; b++) {
+      const [first, end] = [offsets[b] as number, offsets[b + 1] as number];
+      if (end <= first || end - first > maxPositions) {
+        throw new ShapeError(`transformer: sequence ${end > first ? "too long" : "empty"}`, {
+          expected: `${end > first ? "at most" : "1 to"} ${maxPositions} tokens`,
+          got: String(end - first),
+          hint: "truncate the text (--max-tokens)",
+        });
+      }
+      for (let row = first; row < end; row++) rows[row] = row - first;
+      longest = Math.max(longest, end - first);
+    }
+    return { rows, positions: engine.integers(rows), offsets: engine.integers(offsets), longest };
+  }
+
   #observe(
     tape: Tape,
     layer: number,
@@ -169,10 +189,7 @@ export class Transformer {
     tape: Tape,
     block: Block,
     x: Tensor,
-    positions: Tensor,
-    lengths: Tensor,
-    B: number,
-    T: number,
+    { positions, offsets, longest }: Layout,
   ): Tensor {
     const { headSize: D, causal } = this.architecture;
     const { numHeads: H, numKvHeads: G } = block;
@@ -183,7 +200,7 @@ export class Transformer {
       q = rope(tape, q, this.rope, positions, H);
       k = rope(tape, k, this.rope, positions, G);
     }
-    return attention(tape, q, k, v, lengths, { B, T, H, G, D, causal });
+    return attention(tape, q, k, v, offsets, { H, G, D, longest, causal });
   }
 
   /** x [M, C] -> what enters the down projection [M, F]. */

@@ -71,6 +71,5 @@ export function causalObjective(tokenizer: Tokenizer): Objective {
 }
 
 function whole(ids: Int32Array, T: number): TokenBatch {
-  const B = ids.length / T;
-  return { ids, lengths: new Int32Array(B).fill(T), B, T };
+  return { ids, offsets: Int32Array.from({ length: ids.length / T + 1 }, (_, b) => b * T) };
 }

@@ -122,7 +122,7 @@ function evaluate(
   for (let at = 0; at < windows.length; at += batchSize * T) {
     const part = windows.subarray(at, at + batchSize * T);
     const { batch, targets } = objective.example(part, T, HELD_OUT_STEP + at);
-    const count = targets.kind === "tokens" ? targets.labels.length : batch.B * (T - 1);
+    const count = targets.kind === "tokens" ? targets.labels.length : part.length - part.length / T;
     const loss = model.engine.step(() => {
       const tape = new Tape(model.engine, { recording: false });
       return model.loss(tape, batch, targets).f32[0] as number;

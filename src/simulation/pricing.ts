@@ -1,8 +1,6 @@
 /** What a device's training costs, counted by the cost model on the lengths of its own texts. */
 import type { ModelShape } from "../base/model-shape.ts";
-import { Rng } from "../base/rng.ts";
 import { decodeStructure, fullStructure, type Structure } from "../base/structure.ts";
-import { epochBatches } from "../data/batch.ts";
 import type { Example } from "../data/examples.ts";
 import { costOf } from "../cost/approximate.ts";
 import { Safetensors } from "../io/safetensors.ts";
@@ -13,7 +11,6 @@ export class Pricing {
   readonly #shape: ModelShape;
   /** Tokens of each example, uncut, by device. */
   readonly #lengths: readonly (readonly number[])[];
-  readonly #meanTokens = new Map<string, number>();
 
   constructor(shape: ModelShape, tokenizer: Tokenizer, parts: readonly (readonly Example[])[]) {
     this.#shape = shape;
@@ -44,18 +41,11 @@ export class Pricing {
     return text === undefined ? fullStructure(units) : decodeStructure(text, units, "update");
   }
 
-  /** Mean length of the padded batches of one pass over the device's examples. */
-  #tokensOf(device: number, { batchSize, maxTokens }: TrainPlan): number {
-    const key = `${device}/${batchSize}/${maxTokens}`;
-    const known = this.#meanTokens.get(key);
-    if (known !== undefined) return known;
+  /** Mean length of the device's examples as it trains on them. */
+  #tokensOf(device: number, { maxTokens }: TrainPlan): number {
     const limit = Math.min(maxTokens, this.#shape.maxPositions);
-    const lengths = (this.#lengths[device] ?? []).map((length) => Math.min(limit, length));
-    const batches = epochBatches(lengths, batchSize, Rng.fromSeed(key));
-    const longest = batches.map((batch) => Math.max(...batch.map((i) => lengths[i] ?? 0)));
-    const mean = longest.reduce((sum, length) => sum + length, 0) / Math.max(1, longest.length);
-    const numTokens = Math.max(1, Math.round(mean));
-    this.#meanTokens.set(key, numTokens);
-    return numTokens;
+    const lengths = this.#lengths[device] ?? [];
+    const total = lengths.reduce((sum, length) => sum + Math.min(limit, length), 0);
+    return Math.max(1, Math.round(total / Math.max(1, lengths.length)));
   }
 }

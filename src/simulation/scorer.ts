@@ -32,7 +32,7 @@ export class Scorer {
   score({ adapter, structure, maxTokens }: ScoreJob): ScoreResult {
     const model = structure === null ? this.#whole : this.#load(structure);
     const sequences = this.#encoded(maxTokens);
-    const settings = { batchSize: BATCH_SIZE, padId: this.#tokenizer.special.pad ?? 0 };
+    const settings = { batchSize: BATCH_SIZE };
     const adapted =
       adapter === null ? null : attachState(model, decodeAdapterFile(adapter, "global adapter"));
     try {

@@ -1,7 +1,7 @@
 /** An endless stream of batches over epochs, whose position can be saved and restored. */
 import { Rng } from "../base/rng.ts";
 import { DataError } from "../base/errors.ts";
-import { epochBatches, padBatch, type PaddedBatch, type Sequence } from "../data/batch.ts";
+import { epochBatches, packBatch, type PackedBatch, type Sequence } from "../data/batch.ts";
 
 /** `next` batches of epoch `epoch` are behind. */
 export interface BatchPosition {
@@ -11,14 +11,12 @@ export interface BatchPosition {
 
 export interface BatchStreamOptions {
   readonly batchSize: number;
-  readonly padId: number;
   /** Seed of the epochs' orders, or null for file order. */
   readonly shuffleSeed: number | string | null;
 }
 
 export class BatchStream {
   readonly #sequences: readonly Sequence[];
-  readonly #lengths: number[];
   readonly #options: BatchStreamOptions;
   #epoch = 0;
   #next = 0;
@@ -33,7 +31,6 @@ export class BatchStream {
       });
     }
     this.#sequences = sequences;
-    this.#lengths = sequences.map(({ ids }) => ids.length);
     this.#options = options;
     this.#batches = this.#epochBatches(0);
   }
@@ -54,20 +51,17 @@ export class BatchStream {
   }
 
   /** The next batch; goes on into the next epoch by itself. */
-  next(): PaddedBatch {
+  next(): PackedBatch {
     if (this.#next >= this.#batches.length) {
       this.position = { epoch: this.#epoch + 1, next: 0 };
     }
     const indices = this.#batches[this.#next++] as number[];
-    return padBatch(
-      indices.map((i) => this.#sequences[i] as Sequence),
-      this.#options.padId,
-    );
+    return packBatch(indices.map((i) => this.#sequences[i] as Sequence));
   }
 
   #epochBatches(epoch: number): number[][] {
     const { shuffleSeed, batchSize } = this.#options;
     const rng = shuffleSeed === null ? null : Rng.fromSeed(`${shuffleSeed}/epoch ${epoch}`);
-    return epochBatches(this.#lengths, batchSize, rng);
+    return epochBatches(this.#sequences.length, batchSize, rng);
   }
 }

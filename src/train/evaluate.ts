@@ -1,7 +1,7 @@
 /** Held-out quality: accuracy and macro-F1 of a classifier, perplexity of a language model. */
 import { IGNORED_LABEL } from "../autograd/ops/cross-entropy.ts";
 import { Tape } from "../autograd/tape.ts";
-import { epochBatches, padBatch, type PaddedBatch, type Sequence } from "../data/batch.ts";
+import { epochBatches, packBatch, type PackedBatch, type Sequence } from "../data/batch.ts";
 import { accuracy, macroF1 } from "../data/metrics.ts";
 import type { Model } from "../models/model.ts";
 import { nextTokenTargets } from "../models/model.ts";
@@ -17,7 +17,7 @@ export interface ClassifierScores {
 export function classLogits(
   model: Model,
   sequences: readonly Sequence[],
-  options: { batchSize: number; padId: number },
+  options: { batchSize: number },
 ): Float32Array[] {
   const out = new Array<Float32Array>(sequences.length);
   forEachBatch(
@@ -40,7 +40,7 @@ export function classLogits(
 export function evaluateClassifier(
   model: Model,
   sequences: readonly Sequence[],
-  options: { batchSize: number; padId: number },
+  options: { batchSize: number },
 ): ClassifierScores {
   const logits = classLogits(model, sequences, options);
   const gold = sequences.map(({ label }) => label ?? IGNORED_LABEL);
@@ -59,7 +59,7 @@ export function evaluateClassifier(
 export function evaluateLanguageModel(
   model: Model,
   sequences: readonly Sequence[],
-  options: { batchSize: number; padId: number },
+  options: { batchSize: number },
 ): { loss: number; perplexity: number; numTokens: number } {
   let total = 0;
   let numTokens = 0;
@@ -102,20 +102,12 @@ function crossEntropyOf(row: Float32Array, label: number): number {
 
 function forEachBatch(
   sequences: readonly Sequence[],
-  { batchSize, padId }: { batchSize: number; padId: number },
-  action: (batch: PaddedBatch, indices: readonly number[]) => void,
+  { batchSize }: { batchSize: number },
+  action: (batch: PackedBatch, indices: readonly number[]) => void,
   model: Model,
 ): void {
-  // Longest first: the step region reaches its peak once, and batches hold little padding.
-  const order = sequences.map((_, i) => i);
-  order.sort((i, j) => (sequences[j]?.ids.length ?? 0) - (sequences[i]?.ids.length ?? 0));
-  const lengths = order.map((i) => sequences[i]?.ids.length ?? 0);
-  for (const positions of epochBatches(lengths, batchSize, null)) {
-    const indices = positions.map((position) => order[position] as number);
-    const batch = padBatch(
-      indices.map((i) => sequences[i] as Sequence),
-      padId,
-    );
+  for (const indices of epochBatches(sequences.length, batchSize, null)) {
+    const batch = packBatch(indices.map((i) => sequences[i] as Sequence));
     model.engine.step(() => action(batch, indices));
   }
 }

@@ -23,7 +23,6 @@ export interface FineTuneOptions extends StepHooks {
   readonly shuffleSeed?: string;
   /** Keep the inputs of layers alone and run them again in the backward pass; by default not. */
   readonly recompute?: boolean;
-  readonly padId: number;
 }
 
 export const FINE_TUNE_DEFAULTS = {
@@ -57,13 +56,12 @@ export class FineTuner {
     sequences: readonly Sequence[],
     options: FineTuneOptions,
   ) {
-    const { batchSize, padId, seed, shuffle } = options;
+    const { batchSize, seed, shuffle } = options;
     const orderSeed = options.shuffleSeed ?? seed;
     this.#model = model;
     this.#options = options;
     this.#stream = new BatchStream(sequences, {
       batchSize,
-      padId,
       shuffleSeed: shuffle ? orderSeed : null,
     });
     const { afterBackward, beforeUpdate } = options;

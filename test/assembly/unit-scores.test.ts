@@ -1,4 +1,4 @@
-/** Sums over units: products, their sizes and sizes alone, with padding and in a fixed order. */
+/** Sums over units: products, their sizes and sizes alone, per packed sequence and in a fixed order. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
@@ -10,46 +10,44 @@ import {
   type BufferSpec,
   type Tolerance,
 } from "../support/kernel-suite.ts";
+import { offsetsOf, offsetsSpec } from "../support/packed-sizes.ts";
 
 interface Sizes {
-  readonly B: number;
-  readonly T: number;
+  readonly lengths: readonly number[];
   readonly U: number;
   readonly S: number;
-  readonly padded: boolean;
 }
 
 const sizes: fc.Arbitrary<Sizes> = fc.record({
-  B: side(4),
-  T: side(12),
+  lengths: fc.array(side(12), { maxLength: 4 }),
   U: side(30),
   // Channels have one element, heads many.
   S: fc.oneof(fc.constant(1), side(70, 1)),
-  padded: fc.boolean(),
 });
 
-type Name = "out" | "a" | "b" | "lengths";
+type Name = "out" | "a" | "b" | "offsets";
 
-function buffers({ B, T, U, S }: Sizes): Record<Name, BufferSpec> {
+function buffers({ lengths, U, S }: Sizes): Record<Name, BufferSpec> {
+  const elements = (offsetsOf(lengths).at(-1) as number) * U * S;
   return {
-    out: { role: "out", length: B * U },
-    a: { role: "in", length: B * T * U * S },
-    b: { role: "in", length: B * T * U * S },
-    lengths: { role: "in", type: "i32", length: B, fill: (rng) => rng.int(T + 2) },
+    out: { role: "out", length: lengths.length * U },
+    a: { role: "in", length: elements },
+    b: { role: "in", length: elements },
+    offsets: offsetsSpec(lengths),
   };
 }
 
-/** Rounding of up to T S terms of the given size in f32, in any order. */
-function rounding({ T, S }: Sizes, termSize: number): Tolerance {
-  return { relative: 1e-6, absolute: 2e-7 * T * S * termSize };
+/** Rounding of as many terms of the given size in f32 as a sequence has for a unit, in any order. */
+function rounding({ lengths, S }: Sizes, termSize: number): Tolerance {
+  return { relative: 1e-6, absolute: 2e-7 * Math.max(0, ...lengths) * S * termSize };
 }
 
 testKernel({
-  name: "unitDotsF32 sums products over the valid tokens of each sequence",
+  name: "unitDotsF32 sums products over the tokens of each sequence",
   sizes,
   buffers,
-  call: (kernels, at, { B, T, U, S, padded }) =>
-    kernels.unitDotsF32(at.out, at.a, at.b, padded ? at.lengths : 0, B, T, U, S),
+  call: (kernels, at, { lengths, U, S }) =>
+    kernels.unitDotsF32(at.out, at.a, at.b, at.offsets, lengths.length, 0, U, S),
   tolerance: (drawn, magnitude) => rounding(drawn, magnitude ** 2),
 });
 
@@ -57,8 +55,8 @@ testKernel({
   name: "unitAbsDotsF32 sums the sizes of products",
   sizes,
   buffers,
-  call: (kernels, at, { B, T, U, S, padded }) =>
-    kernels.unitAbsDotsF32(at.out, at.a, at.b, padded ? at.lengths : 0, B, T, U, S),
+  call: (kernels, at, { lengths, U, S }) =>
+    kernels.unitAbsDotsF32(at.out, at.a, at.b, at.offsets, lengths.length, 0, U, S),
   tolerance: (drawn, magnitude) => rounding(drawn, magnitude ** 2),
 });
 
@@ -66,8 +64,8 @@ testKernel({
   name: "unitAbsSumsF32 sums the sizes of values",
   sizes,
   buffers,
-  call: (kernels, at, { B, T, U, S, padded }) =>
-    kernels.unitAbsSumsF32(at.out, at.a, padded ? at.lengths : 0, B, T, U, S),
+  call: (kernels, at, { lengths, U, S }) =>
+    kernels.unitAbsSumsF32(at.out, at.a, at.offsets, lengths.length, 0, U, S),
   tolerance: rounding,
 });
 

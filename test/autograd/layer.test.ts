@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Tape } from "../../src/autograd/tape.ts";
 import { Rng } from "../../src/base/rng.ts";
-import { padBatch } from "../../src/data/batch.ts";
+import { packBatch } from "../../src/data/batch.ts";
 import { Engine } from "../../src/tensor/engine.ts";
 import { AdaptedModel } from "../../src/train/adapted-model.ts";
 import type { LossTargets } from "../../src/models/model.ts";
@@ -32,7 +32,7 @@ for (const [name, kind] of Object.entries(countedModels)) {
         tensor.requiresGrad = true;
         tensor.f32.forEach((_, i, values) => (values[i] = 0.1 * rng.normal()));
       }
-      const batch = padBatch(SEQUENCES, 0);
+      const batch = packBatch(SEQUENCES);
       const targets: LossTargets =
         model.task === "classify"
           ? { kind: "classes", labels: batch.labels }
@@ -69,7 +69,7 @@ test("a step of many layers keeps one layer's tensors when it recomputes, and in
     const model = countedModel(engine, { ...encoder, config }, unevenStructure);
     const lora = { rank: 2, alpha: 2, targets: "all-linear", dropout: 0 };
     AdaptedModel.attach(model, { lora, trainHead: true, seed: 1 });
-    const batch = padBatch(SEQUENCES, 0);
+    const batch = packBatch(SEQUENCES);
     engine.step(() => {
       const tape = new Tape(engine, { recomputes, recording });
       const loss = model.loss(tape, batch, { kind: "classes", labels: batch.labels });

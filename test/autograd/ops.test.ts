@@ -26,14 +26,14 @@ const at = (inputs: Inputs, i: number): Tensor => inputs[i] as Tensor;
 const withDropout = (engine: Engine): Tape => new Tape(engine, { rng: Rng.fromSeed(9) });
 
 const attend =
-  (shape: AttentionShape, lengths: readonly number[]): GradCheck["compute"] =>
+  (shape: AttentionShape, offsets: readonly number[]): GradCheck["compute"] =>
   (tape, inputs) =>
     attention(
       tape,
       at(inputs, 0),
       at(inputs, 1),
       at(inputs, 2),
-      tape.engine.integers(lengths),
+      tape.engine.integers(offsets),
       shape,
     );
 
@@ -121,19 +121,36 @@ const cases: Record<string, GradCheck[]> = {
   attention: [
     {
       shapes: [
-        [10, 6],
-        [10, 6],
-        [10, 6],
-      ],
-      compute: attend({ B: 2, T: 5, H: 2, G: 2, D: 3, causal: false }, [5, 3]),
-    },
-    {
-      shapes: [
-        [8, 12],
+        [8, 6],
         [8, 6],
         [8, 6],
       ],
-      compute: attend({ B: 2, T: 4, H: 4, G: 2, D: 3, causal: true }, [4, 2]),
+      compute: attend({ H: 2, G: 2, D: 3, longest: 5, causal: false }, [0, 5, 8]),
+    },
+    {
+      shapes: [
+        [6, 12],
+        [6, 6],
+        [6, 6],
+      ],
+      compute: attend({ H: 4, G: 2, D: 3, longest: 4, causal: true }, [0, 4, 6]),
+    },
+    // More than a block of queries and of keys, in both directions.
+    ...[false, true].map((causal) => ({
+      shapes: [
+        [67, 4],
+        [67, 2],
+        [67, 2],
+      ],
+      compute: attend({ H: 2, G: 1, D: 2, longest: 66, causal }, [0, 1, 67]),
+    })),
+    {
+      shapes: [
+        [9, 9],
+        [9, 9],
+        [9, 9],
+      ],
+      compute: attend({ H: 1, G: 1, D: 9, longest: 9, causal: true }, [0, 0, 9]),
     },
     {
       shapes: [
@@ -141,7 +158,7 @@ const cases: Record<string, GradCheck[]> = {
         [1, 5],
         [1, 5],
       ],
-      compute: attend({ B: 1, T: 1, H: 1, G: 1, D: 5, causal: true }, [1]),
+      compute: attend({ H: 1, G: 1, D: 5, longest: 1, causal: true }, [0, 1]),
     },
   ],
   rope: [
@@ -153,7 +170,7 @@ const cases: Record<string, GradCheck[]> = {
   ],
   "gather-rows": [{ shapes: [[5, 3]], compute: (t, x) => gatherRows(t, at(x, 0), [4, 0, 4, 2]) }],
   "mean-pool": [
-    { shapes: [[6, 3]], compute: (t, x) => meanPool(t, at(x, 0), t.engine.integers([3, 1])) },
+    { shapes: [[4, 3]], compute: (t, x) => meanPool(t, at(x, 0), t.engine.integers([0, 3, 4])) },
   ],
   "cross-entropy": [
     { shapes: [[4, 5]], compute: (t, x) => crossEntropy(t, at(x, 0), [0, 4, IGNORED_LABEL, 2]) },

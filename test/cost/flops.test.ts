@@ -11,6 +11,7 @@ import {
   countedStructures,
   trainOnce,
 } from "../support/counted-steps.ts";
+import { must } from "../support/must.ts";
 
 for (const [name, kind] of Object.entries(countedModels)) {
   test(`${name}: a step runs exactly the counted operations`, () => {
@@ -46,16 +47,23 @@ function countingEngine(): { engine: Engine; done: { flops: number } } {
     matmulNtF32: product(kernels.matmulNtF32),
     matmulTnF32: product(kernels.matmulTnF32),
     attentionF32(...args) {
-      const [B, T, H, , D] = args.slice(7) as [number, number, number, number, number];
-      done.flops += 4 * B * H * T * T * D;
+      done.flops += 2 * attentionProduct(engine, args[5], args.slice(7));
       kernels.attentionF32(...args);
     },
     attentionBackwardF32(...args) {
-      const [B, T, H, , D] = args.slice(10) as [number, number, number, number, number];
-      done.flops += 8 * B * H * T * T * D;
+      done.flops += 5 * attentionProduct(engine, args[9], args.slice(11));
       kernels.attentionBackwardF32(...args);
     },
   };
   Object.defineProperty(engine, "kernels", { value: counting });
   return { engine, done };
+}
+
+/** Operations of one product of all queries with all keys of their sequence: 2 T² D for each head. */
+function attentionProduct(engine: Engine, offsets: number, sizes: readonly number[]): number {
+  const [B, , heads, group, , D] = sizes as [number, number, number, number, number, number];
+  const starts = new Int32Array(engine.arena.memory.buffer, offsets, B + 1);
+  return starts
+    .subarray(1)
+    .reduce((sum, end, b) => sum + 2 * heads * group * D * (end - must(starts[b])) ** 2, 0);
 }

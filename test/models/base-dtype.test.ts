@@ -125,7 +125,7 @@ test("an adapter learns on a base in few bits as on one in f32, and leaves it as
     const lora = { rank: 2, alpha: 4, targets: ["query", "value"], dropout: 0 };
     const adapted = AdaptedModel.attach(model, { lora, trainHead: false, seed: 1 });
     assert.deepEqual(lastLogits(model, sequences), before, baseDtype);
-    const settings = { ...FINE_TUNE_DEFAULTS, steps: 12, batchSize: sequences.length, padId: 0 };
+    const settings = { ...FINE_TUNE_DEFAULTS, steps: 12, batchSize: sequences.length };
     const tuner = new FineTuner(model, adapted.parameters(), sequences, settings);
     const losses = Array.from({ length: 12 }, () => tuner.step().loss);
     if (baseDtype !== "f32") assert.throws(() => adapted.lora.merge(), /load the base in f32/);

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { linear } from "../../src/autograd/ops/linear.ts";
 import { Tape } from "../../src/autograd/tape.ts";
-import { padBatch } from "../../src/data/batch.ts";
+import { packBatch } from "../../src/data/batch.ts";
 import { generate } from "../../src/models/generate.ts";
 import { loadModel } from "../../src/models/load.ts";
 import type { Model } from "../../src/models/model.ts";
@@ -72,7 +72,7 @@ function readJson(folder: string, file: string): unknown {
 function classify(model: Model, ids: number[]) {
   return model.engine.step(() => {
     const tape = new Tape(model.engine, { recording: false });
-    const batch = padBatch([{ ids }], 0);
+    const batch = packBatch([{ ids }]);
     const hidden: Float32Array[] = [];
     model.body.forward(tape, batch, (state) => hidden.push(state.toHost()));
     let pooled: Float32Array = new Float32Array(0);
@@ -136,10 +136,10 @@ for (const { variant } of runnableVariants().filter((loaded) => loaded.variant !
     const { cases, gradient } = readJson(bertFolder, "reference.json") as BertReference;
     for (const { input_ids: ids, cross_entropy_label1: want } of cases) {
       const targets = { kind: "classes", labels: [1] } as const;
-      const { loss } = lossAndGradients(model, padBatch([{ ids }], 0), targets);
+      const { loss } = lossAndGradients(model, packBatch([{ ids }]), targets);
       assertAllClose([loss], [want], TOLERANCE, "cross entropy", Math.max(1, want));
     }
-    const batch = padBatch([{ ids: cases[gradient.case]?.input_ids ?? [] }], 0);
+    const batch = packBatch([{ ids: cases[gradient.case]?.input_ids ?? [] }]);
     const targets = { kind: "classes", labels: [gradient.label] } as const;
     const { loss, gradients } = lossAndGradients(model, batch, targets);
     assertAllClose([loss], [gradient.loss], TOLERANCE, "loss");
@@ -162,7 +162,7 @@ for (const { variant } of runnableVariants().filter((loaded) => loaded.variant !
     for (const [i, want] of cases.entries()) {
       engine.step(() => {
         const tape = new Tape(engine, { recording: false });
-        const batch = padBatch([{ ids: want.input_ids }], 0);
+        const batch = packBatch([{ ids: want.input_ids }]);
         const captured: Float32Array[] = [];
         const final = model.body.forward(tape, batch, (state) => captured.push(state.toHost()));
         // The reference's last entry is before the final norm, which captures end with.
@@ -189,7 +189,7 @@ for (const { variant } of runnableVariants().filter((loaded) => loaded.variant !
     const { cases } = readJson(llamaFolder, "reference_grad.json") as LlamaGradients;
     assert.equal(cases.length, 3);
     for (const want of cases) {
-      const batch = padBatch([{ ids: want.input_ids }], 0);
+      const batch = packBatch([{ ids: want.input_ids }]);
       const { loss, gradients } = lossAndGradients(model, batch, { kind: "next-token" });
       assertAllClose([loss], [want.loss], TOLERANCE, "loss", Math.max(1, want.loss));
       assertGradients(gradients, { l2: want.grad_l2, first8: want.grad_first8 });

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Tape } from "../../src/autograd/tape.ts";
 import type { UnitKind } from "../../src/base/structure.ts";
-import { padBatch } from "../../src/data/batch.ts";
+import { packBatch } from "../../src/data/batch.ts";
 import { loadModel } from "../../src/models/load.ts";
 import type { LossTargets } from "../../src/models/model.ts";
 import { Engine } from "../../src/tensor/engine.ts";
@@ -15,7 +15,7 @@ import { tinyFolder, tinyReference, tinySequences } from "../support/tiny-model.
 for (const name of ["bert-classify", "llama-tied"] as const) {
   test(`${name}: an activation times its gradient is the signed Taylor sum of the columns it enters`, () => {
     const model = loadModel(Engine.create(), tinyFolder(name));
-    const batch = padBatch(tinySequences(tinyReference(name)), 0);
+    const batch = packBatch(tinySequences(tinyReference(name)));
     const targets: LossTargets =
       model.task === "classify"
         ? { kind: "classes", labels: batch.labels }
@@ -48,7 +48,7 @@ for (const name of ["bert-classify", "llama-tied"] as const) {
 
 test("gradients of activations are there although nothing below is trained", () => {
   const model = loadModel(Engine.create(), tinyFolder("bert-classify"));
-  const batch = padBatch(tinySequences(tinyReference("bert-classify")), 0);
+  const batch = packBatch(tinySequences(tinyReference("bert-classify")));
   const seen: Tensor[] = [];
   model.body.observer = { unitActivations: (_layer, _kind, tensor) => void seen.push(tensor) };
   model.engine.step(() => {

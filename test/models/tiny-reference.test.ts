@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Tape } from "../../src/autograd/tape.ts";
-import { padBatch, type PaddedBatch } from "../../src/data/batch.ts";
+import { packBatch, type PackedBatch } from "../../src/data/batch.ts";
 import { loadModel } from "../../src/models/load.ts";
 import type { LossTargets, Model } from "../../src/models/model.ts";
 import { Engine } from "../../src/tensor/engine.ts";
@@ -27,10 +27,10 @@ const names: readonly TinyName[] = [
   "llama-classify",
 ];
 
-function targetsOf(model: Model, batch: PaddedBatch, { labels }: TinyReference): LossTargets {
+function targetsOf(model: Model, batch: PackedBatch, { labels, rows: rowsOf }: TinyReference): LossTargets {
   if (model.task === "classify") return { kind: "classes", labels: batch.labels };
   if (model.task === "causal-lm") return { kind: "next-token" };
-  const flat = labels.flat();
+  const flat = labels.flatMap((own, b) => [own].flat().slice(0, rowsOf[b]?.length));
   const rows = flat.flatMap((label, row) => (label >= 0 ? [row] : []));
   return { kind: "tokens", rows, labels: rows.map((row) => flat[row] as number) };
 }
@@ -46,7 +46,7 @@ for (const { variant } of runnableVariants()) {
       const hidden: Float32Array[] = [];
       engine.step(() => {
         const tape = new Tape(engine, { recording: false });
-        model.body.forward(tape, padBatch([first], 0), (state) => hidden.push(state.toHost()));
+        model.body.forward(tape, packBatch([first]), (state) => hidden.push(state.toHost()));
       });
       assert.equal(hidden.length, want.hidden_states_of_row_0.length);
       want.hidden_states_of_row_0.forEach((state, k) => {
@@ -57,10 +57,10 @@ for (const { variant } of runnableVariants()) {
       });
     });
 
-    test(`${name} gives transformers' loss and gradients of a padded batch (${variant})`, () => {
+    test(`${name} gives transformers' loss and gradients of a batch (${variant})`, () => {
       const model = loadModel(Engine.create({ kernels: variant }), tinyFolder(name));
       const want = tinyReference(name);
-      const batch = padBatch(tinySequences(want), 0);
+      const batch = packBatch(tinySequences(want));
       const targets = targetsOf(model, batch, want);
       const { loss, gradients } = lossAndGradients(model, batch, targets);
       assertAllClose([loss], [want.loss], TOLERANCE, "loss");

@@ -6,7 +6,7 @@ import type { NamedArrays } from "../../src/base/arrays.ts";
 import { ConfigError, ShapeError } from "../../src/base/errors.ts";
 import { Rng } from "../../src/base/rng.ts";
 import type { Structure } from "../../src/base/structure.ts";
-import { padBatch } from "../../src/data/batch.ts";
+import { packBatch } from "../../src/data/batch.ts";
 import { loadModel } from "../../src/models/load.ts";
 import { cut, cutAdapter, keptOfParameters } from "../../src/models/units.ts";
 import { sliceModel } from "../../src/pruning/slice.ts";
@@ -56,7 +56,7 @@ function bench(name: TinyName, optimizer: "adamw" | "sgd" = "adamw"): Bench {
       ? (trained) => new Sgd(model.engine, trained, { momentum: 0.9, weightDecay: 0.01 })
       : undefined,
   );
-  const batch = padBatch(tinySequences(tinyReference(name)), 0);
+  const batch = packBatch(tinySequences(tinyReference(name)));
   const targets =
     model.task === "classify"
       ? ({ kind: "classes", labels: batch.labels } as const)
@@ -179,7 +179,7 @@ test("training whose gradients and moments were not sliced along is stopped", ()
 
 test("the largest memory of a step falls with the structure", () => {
   const { adapted, trainer } = bench("llama-tied");
-  const batch = padBatch(tinySequences(tinyReference("llama-tied")), 0);
+  const batch = packBatch(tinySequences(tinyReference("llama-tied")));
   const peak = (): number =>
     trainer.step([(tape) => adapted.model.loss(tape, batch, { kind: "next-token" })]).stepPeakBytes;
   const whole = peak();

@@ -122,7 +122,6 @@ export function trainOnce(model: Model, setup: StepSetup) {
     steps: 1,
     batchSize,
     recompute: recompute === true,
-    padId: 0,
   });
   model.body.observer = scoresUnits ? { unitActivations: () => undefined } : null;
   tuner.step();

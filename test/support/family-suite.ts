@@ -3,9 +3,11 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
+import fc from "fast-check";
+import { Tape } from "../../src/autograd/tape.ts";
 import { sizeOf } from "../../src/base/arrays.ts";
 import { ShapeError } from "../../src/base/errors.ts";
-import { padBatch } from "../../src/data/batch.ts";
+import { packBatch } from "../../src/data/batch.ts";
 import { encodeSafetensors } from "../../src/io/safetensors-writer.ts";
 import { loadModel } from "../../src/models/load.ts";
 import { saveModel } from "../../src/models/save.ts";
@@ -14,8 +16,8 @@ import { Engine } from "../../src/tensor/engine.ts";
 import { assertAllClose } from "./all-close.ts";
 import { bf16File, keepUpperHalves, shard } from "./checkpoint-files.ts";
 import { familyRefusals, type FamilyCase } from "./family-refusals.ts";
-import { lossAndGradients } from "./gradients.ts";
 import { lastLogits } from "./logits.ts";
+import { must } from "./must.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 import {
   copyTinyModel,
@@ -38,6 +40,18 @@ function open(folder: string): Model {
 function rowLogits(model: Model, name: TinyName): Float32Array[] {
   return lastLogits(model, tinySequences(tinyReference(name)));
 }
+
+/** Every captured hidden state of one packed batch. */
+function hiddenStates(model: Model, rows: readonly (readonly number[])[]): Float32Array[] {
+  return model.engine.step(() => {
+    const states: Float32Array[] = [];
+    const tape = new Tape(model.engine, { recording: false });
+    const batch = packBatch(rows.map((ids) => ({ ids })));
+    model.body.forward(tape, batch, (state) => states.push(state.toHost()));
+    return states;
+  });
+}
+
 export function familySuite(family: FamilyCase): void {
   const { name, weight } = family;
   const copy = (context: TestContext, edits?: ModelEdits): string =>
@@ -45,37 +59,39 @@ export function familySuite(family: FamilyCase): void {
 
   familyRefusals(family);
 
-  test(`${name}: a row's logits do not depend on the rows and padding beside it`, () => {
+  test(`${name}: packed sequences give the bits that each gives alone`, () => {
     const model = open(tinyFolder(name));
-    const sequences = tinySequences(tinyReference(name));
-    const together = lastLogits(model, sequences);
-    sequences.forEach((sequence, i) => {
-      const [alone] = lastLogits(model, [sequence]);
-      assertAllClose(together[i] ?? [], alone ?? [], 1e-6, `row ${i}`);
+    const drawn = fc.array(
+      fc.array(fc.integer({ min: 1, max: 39 }), { minLength: 1, maxLength: MAX_POSITIONS }),
+      { minLength: 1, maxLength: 6 },
+    );
+    const property = fc.property(drawn, (rows) => {
+      const states = hiddenStates(model, rows);
+      const alone = rows.map((ids) => hiddenStates(model, [ids]));
+      states.forEach((state, i) => {
+        const parts = alone.flatMap((own) => [...must(own[i])]);
+        assert.deepEqual([...state], parts, `hidden state ${i}`);
+      });
+      const sequences = rows.map((ids) => ({ ids, label: 0 }));
+      const together = lastLogits(model, sequences);
+      sequences.forEach((sequence, b) => {
+        assert.deepEqual(together[b], lastLogits(model, [sequence])[0], `logits of ${b}`);
+      });
     });
-    // Whatever ids fill up the rows, they are never attended to.
-    const T = Math.max(...sequences.map(({ ids }) => ids.length));
-    const filled = sequences.map((sequence) => {
-      const { ids } = padBatch([sequence, { ids: new Array<number>(T).fill(9) }], 9);
-      return [...ids.subarray(0, T)];
-    });
-    assert.ok(filled.some((ids, i) => ids.length > (sequences[i]?.ids.length ?? 0)));
-    const batch = {
-      ids: Int32Array.from(filled.flat()),
-      lengths: Int32Array.from(sequences, ({ ids }) => ids.length),
-      B: sequences.length,
-      T,
-    };
-    const targets =
-      model.task === "classify"
-        ? ({ kind: "classes", labels: [0, 1, 2] } as const)
-        : ({ kind: "tokens", rows: [0, T, 2 * T], labels: [1, 2, 3] } as const);
-    const other = lossAndGradients(model, batch, targets);
-    const zero = lossAndGradients(model, padBatch(sequences, 0), targets);
-    assert.equal(other.loss, zero.loss);
-    for (const [parameter, gradient] of zero.gradients) {
-      assert.deepEqual(other.gradients.get(parameter), gradient, parameter);
-    }
+    fc.assert(property, { seed: 7, numRuns: 12 });
+  });
+
+  test(`${name}: an empty sequence is refused`, () => {
+    const model = open(tinyFolder(name));
+    const sequences = [
+      { ids: [1, 2], label: 0 },
+      { ids: [], label: 0 },
+    ];
+    assert.throws(
+      () => lastLogits(model, sequences),
+      (error) =>
+        error instanceof ShapeError && /expected 1 to 24 tokens, got 0/.test(error.message),
+    );
   });
 
   test(`${name}: sequences up to the last position are taken, longer ones refused`, () => {

@@ -1,7 +1,7 @@
 /** Gradients of every parameter of a model, and their comparison with a reference. */
 import assert from "node:assert/strict";
 import { Tape } from "../../src/autograd/tape.ts";
-import { padBatch, type Sequence } from "../../src/data/batch.ts";
+import { packBatch, type Sequence } from "../../src/data/batch.ts";
 import type { LossTargets, Model } from "../../src/models/model.ts";
 import type { TokenBatch } from "../../src/models/transformer.ts";
 import type { NamedTensor } from "../../src/tensor/named-tensors.ts";
@@ -34,7 +34,7 @@ export function lossAndGradients(
   }
 }
 
-/** Gradients of the given tensors for one padded batch of sequences, by name; the tensors stay marked. */
+/** Gradients of the given tensors for one packed batch of sequences, by name; the tensors stay marked. */
 export function trainedGradients(
   model: Model,
   parameters: readonly NamedTensor[],
@@ -43,7 +43,7 @@ export function trainedGradients(
   for (const { tensor } of parameters) tensor.requiresGrad = true;
   return model.engine.step(() => {
     const tape = new Tape(model.engine);
-    const batch = padBatch(sequences, 0);
+    const batch = packBatch(sequences);
     const targets =
       model.task === "classify"
         ? ({ kind: "classes", labels: batch.labels } as const)

@@ -1,14 +1,14 @@
 /** Logits of sequences, whatever the model is for. */
 import { Tape } from "../../src/autograd/tape.ts";
-import { padBatch, type Sequence } from "../../src/data/batch.ts";
+import { packBatch, type Sequence } from "../../src/data/batch.ts";
 import type { Model } from "../../src/models/model.ts";
 
-/** Per sequence, run as one padded batch: label logits, or vocabulary logits of its last token. */
+/** Per sequence, run as one packed batch: label logits, or vocabulary logits of its last token. */
 export function lastLogits(model: Model, sequences: readonly Sequence[]): Float32Array[] {
   return model.engine.step(() => {
     const tape = new Tape(model.engine, { recording: false });
-    const batch = padBatch(sequences, 0);
-    const lastRows = sequences.map(({ ids }, b) => b * batch.T + ids.length - 1);
+    const batch = packBatch(sequences);
+    const lastRows = batch.offsets.subarray(1).map((end) => end - 1);
     const logits =
       model.task === "classify"
         ? model.classLogits(tape, batch)
@@ -22,7 +22,7 @@ export function lastLogits(model: Model, sequences: readonly Sequence[]): Float3
 export function batchLoss(model: Model, sequences: readonly Sequence[]): number {
   return model.engine.step(() => {
     const tape = new Tape(model.engine, { recording: false });
-    const batch = padBatch(sequences, 0);
+    const batch = packBatch(sequences);
     const targets =
       model.task === "classify"
         ? ({ kind: "classes", labels: batch.labels } as const)

@@ -3,7 +3,7 @@ import { Tape } from "../../src/autograd/tape.ts";
 import type { BaseDtype } from "../../src/base/base-dtype.ts";
 import { Rng } from "../../src/base/rng.ts";
 import type { Structure } from "../../src/base/structure.ts";
-import { padBatch, type Sequence } from "../../src/data/batch.ts";
+import { packBatch, type Sequence } from "../../src/data/batch.ts";
 import { Lora, LoraPair } from "../../src/lora/lora.ts";
 import { loadModel } from "../../src/models/load.ts";
 import type { LossTargets, Model } from "../../src/models/model.ts";
@@ -45,7 +45,7 @@ export function adaptedTinyModel(
   return { model, sequences: tinySequences(tinyReference(name)) };
 }
 
-export function targetsOf(model: Model, batch: ReturnType<typeof padBatch>): LossTargets {
+export function targetsOf(model: Model, batch: ReturnType<typeof packBatch>): LossTargets {
   return model.task === "classify"
     ? { kind: "classes", labels: batch.labels }
     : { kind: "next-token" };
@@ -53,7 +53,7 @@ export function targetsOf(model: Model, batch: ReturnType<typeof padBatch>): Los
 
 /** The scores of one step on the sequences in one batch. */
 export function scoreStep({ model, sequences }: ScoredModel, scorer: Scorer): UnitScores {
-  const batch = padBatch(sequences, 0);
+  const batch = packBatch(sequences);
   model.body.observer = scorer.observer;
   try {
     return model.engine.step(() => {

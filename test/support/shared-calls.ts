@@ -50,8 +50,8 @@ export function bytesAfterCall(
 
 function fill(view: DataView, { type, length, fill: draw }: CheckBuffer, rng: Rng): void {
   for (let i = 0; i < length; i++) {
-    if (type === "f32") view.setFloat32(4 * i, draw(rng), true);
-    else if (type === "i32") view.setInt32(4 * i, draw(rng), true);
-    else if (type === "u16") view.setUint16(2 * i, draw(rng), true);
+    if (type === "f32") view.setFloat32(4 * i, draw(rng, i), true);
+    else if (type === "i32") view.setInt32(4 * i, draw(rng, i), true);
+    else if (type === "u16") view.setUint16(2 * i, draw(rng, i), true);
   }
 }

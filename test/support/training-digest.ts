@@ -19,7 +19,7 @@ for (const name of models) {
   });
   const tuner = new FineTuner(model, adapted.parameters(), sequences, {
     ...FINE_TUNE_DEFAULTS,
-    ...{ steps: 6, batchSize: 3, padId: 0, seed: 7 },
+    ...{ steps: 6, batchSize: 3, seed: 7 },
   });
   while (!tuner.isDone) tuner.step();
   for (const [parameter, { data }] of adapted.export()) {

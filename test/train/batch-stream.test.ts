@@ -3,8 +3,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { DataError } from "../../src/base/errors.ts";
-import type { PaddedBatch, Sequence } from "../../src/data/batch.ts";
+import type { PackedBatch, Sequence } from "../../src/data/batch.ts";
 import { BatchStream, type BatchStreamOptions } from "../../src/train/batch-stream.ts";
+import { must } from "../support/must.ts";
 
 /** Sequences whose label says which one it is. */
 function numbered(lengths: readonly number[]): Sequence[] {
@@ -14,15 +15,14 @@ function numbered(lengths: readonly number[]): Sequence[] {
 const lengthsArbitrary = fc.array(fc.integer({ min: 1, max: 12 }), { minLength: 1, maxLength: 90 });
 const optionsArbitrary = fc.record({
   batchSize: fc.integer({ min: 1, max: 9 }),
-  padId: fc.constant(0),
   shuffleSeed: fc.oneof(fc.constant(null), fc.integer({ min: 0, max: 99 })),
 });
 
-function take(stream: BatchStream, count: number): PaddedBatch[] {
+function take(stream: BatchStream, count: number): PackedBatch[] {
   return Array.from({ length: count }, () => stream.next());
 }
 
-const labelsOf = (batches: readonly PaddedBatch[]): number[] =>
+const labelsOf = (batches: readonly PackedBatch[]): number[] =>
   batches.flatMap(({ labels }) => [...labels]);
 
 test("every epoch holds every example once, in batches of the asked size", () => {
@@ -34,7 +34,7 @@ test("every epoch holds every example once, in batches of the asked size", () =>
         labelsOf(batches).sort((a, b) => a - b),
         lengths.map((_, i) => i),
       );
-      const sizes = batches.map(({ B }) => B).sort((a, b) => b - a);
+      const sizes = batches.map(({ labels }) => labels.length).sort((a, b) => b - a);
       assert.ok(sizes.slice(0, -1).every((size) => size === options.batchSize));
       assert.deepEqual(stream.position, { epoch, next: stream.batchesPerEpoch });
     }
@@ -42,17 +42,15 @@ test("every epoch holds every example once, in batches of the asked size", () =>
   fc.assert(property, { seed: 7, numRuns: 60 });
 });
 
-test("rows are right-padded copies of their sequences", () => {
+test("a batch holds its sequences one behind the other and nothing else", () => {
   const property = fc.property(lengthsArbitrary, optionsArbitrary, (lengths, options) => {
     const sequences = numbered(lengths);
-    const { ids, lengths: valid, labels, B, T } = new BatchStream(sequences, options).next();
-    assert.equal(ids.length, B * T);
-    assert.equal(T, Math.max(...valid));
-    labels.forEach((label, b) => {
-      const wanted = [...(sequences[label]?.ids ?? [])];
-      assert.equal(valid[b], wanted.length);
-      while (wanted.length < T) wanted.push(options.padId);
-      assert.deepEqual([...ids.subarray(b * T, (b + 1) * T)], wanted);
+    const { ids, offsets, labels } = new BatchStream(sequences, options).next();
+    const wanted = [...labels].map((label) => must(sequences[label]).ids);
+    assert.deepEqual([...ids], wanted.flat());
+    assert.equal(offsets.length, labels.length + 1);
+    wanted.forEach((own, b) => {
+      assert.deepEqual([...ids.subarray(offsets[b], offsets[b + 1])], own);
     });
   });
   fc.assert(property, { seed: 7, numRuns: 60 });
@@ -79,7 +77,7 @@ test("a stream set to a position goes on as the one that was there", () => {
 test("without a seed the order is the file's; with one, epochs and seeds differ", () => {
   const sequences = numbered(new Array<number>(40).fill(3));
   const order = (options: Pick<BatchStreamOptions, "shuffleSeed">, epochs: number): number[] => {
-    const stream = new BatchStream(sequences, { batchSize: 4, padId: 0, ...options });
+    const stream = new BatchStream(sequences, { batchSize: 4, ...options });
     return labelsOf(take(stream, epochs * stream.batchesPerEpoch));
   };
   const inOrder = sequences.map((_, i) => i);
@@ -91,18 +89,7 @@ test("without a seed the order is the file's; with one, epochs and seeds differ"
   assert.deepEqual(order({ shuffleSeed: 1 }, 2), shuffled);
 });
 
-test("shuffled batches hold sequences of like length", () => {
-  const lengths = Array.from({ length: 400 }, (_, i) => 1 + ((i * 37) % 50));
-  const cells = (shuffleSeed: number | null): number => {
-    const stream = new BatchStream(numbered(lengths), { batchSize: 8, padId: 0, shuffleSeed });
-    return take(stream, stream.batchesPerEpoch).reduce((sum, { B, T }) => sum + B * T, 0);
-  };
-  const tokens = lengths.reduce((sum, length) => sum + length, 0);
-  assert.ok(cells(1) < 1.15 * tokens, `${cells(1)} cells for ${tokens} tokens`);
-  assert.ok(cells(null) > 1.5 * tokens);
-});
-
 test("an empty list of examples is refused", () => {
-  const options = { batchSize: 1, padId: 0, shuffleSeed: null };
+  const options = { batchSize: 1, shuffleSeed: null };
   assert.throws(() => new BatchStream([], options), DataError);
 });

@@ -17,7 +17,7 @@ import { lastLogits } from "../support/logits.ts";
 import { tinyFolder, tinyReference, tinySequences, type TinyName } from "../support/tiny-model.ts";
 
 const open = (name: TinyName): Model => loadModel(Engine.create(), tinyFolder(name));
-const OPTIONS = { batchSize: 16, padId: 0 };
+const OPTIONS = { batchSize: 16 };
 
 test("logits come back in the order of the sequences, whatever the batches were", () => {
   const model = open("bert-classify");
@@ -26,7 +26,7 @@ test("logits come back in the order of the sequences, whatever the batches were"
   }));
   const expected = sequences.map((sequence) => lastLogits(model, [sequence])[0] ?? []);
   for (const batchSize of [1, 3, 16]) {
-    const logits = classLogits(model, sequences, { batchSize, padId: 0 });
+    const logits = classLogits(model, sequences, { batchSize });
     assert.equal(logits.length, sequences.length);
     logits.forEach((row, i) => {
       assertAllClose(row, expected[i] ?? [], 1e-6, `row ${i}`);
@@ -71,7 +71,7 @@ test("a language model's loss is the mean over all predicted tokens, its perplex
     const reference = tinyReference(name);
     const sequences = tinySequences(reference);
     for (const batchSize of [1, 2, 16]) {
-      const scores = evaluateLanguageModel(model, sequences, { batchSize, padId: 0 });
+      const scores = evaluateLanguageModel(model, sequences, { batchSize });
       assertAllClose([scores.loss], [reference.loss], 1e-4, "loss");
       assert.equal(scores.perplexity, Math.exp(scores.loss));
       assert.equal(
@@ -88,7 +88,7 @@ test("a sequence of one token predicts nothing and is no number's cause", () => 
   assert.deepEqual([alone.loss, alone.numTokens], [NaN, 0]);
   const [row] = tinySequences(tinyReference("llama-tied"));
   assert.ok(row);
-  const one = { batchSize: 1, padId: 0 };
+  const one = { batchSize: 1 };
   const expected = evaluateLanguageModel(model, [row], one);
   assert.deepEqual(evaluateLanguageModel(model, [{ ids: [2] }, row], one), expected);
 });

@@ -20,7 +20,6 @@ const OPTIONS: FineTuneOptions = {
   weightDecay: 0.01,
   seed: 3,
   shuffle: true,
-  padId: 0,
 };
 
 const sequences: readonly Sequence[] = Array.from({ length: 7 }, (_, i) => ({

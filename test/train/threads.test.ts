@@ -46,7 +46,7 @@ function train(name: keyof typeof families, kernels: "simd" | "auto", threads: n
   }));
   const tuner = new FineTuner(model, adapted.parameters(), sequences, {
     ...FINE_TUNE_DEFAULTS,
-    ...{ steps: 6, batchSize: 8, padId: 0, peakRate: 1e-2 },
+    ...{ steps: 6, batchSize: 8, peakRate: 1e-2 },
   });
   const losses: number[] = [];
   while (!tuner.isDone) losses.push(tuner.step().loss);

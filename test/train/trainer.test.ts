@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Tape } from "../../src/autograd/tape.ts";
 import { ExitCode, FedspineError } from "../../src/base/errors.ts";
-import { padBatch, type Sequence } from "../../src/data/batch.ts";
+import { packBatch, type Sequence } from "../../src/data/batch.ts";
 import { loadModel } from "../../src/models/load.ts";
 import type { Model } from "../../src/models/model.ts";
 import { Engine } from "../../src/tensor/engine.ts";
@@ -52,7 +52,7 @@ function bench(options: BenchOptions = {}): Bench {
 }
 
 function lossOf(model: Model, sequences: readonly Sequence[]): (tape: Tape) => Tensor {
-  const batch = padBatch(sequences, 0);
+  const batch = packBatch(sequences);
   return (tape) => model.loss(tape, batch, { kind: "classes", labels: batch.labels });
 }
 

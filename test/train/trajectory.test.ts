@@ -41,7 +41,6 @@ function plainOptions(steps: number, batchSize: number, rate: number): FineTuneO
     weightDecay: 0.01,
     seed: 1,
     shuffle: false,
-    padId: 0,
   };
 }
 

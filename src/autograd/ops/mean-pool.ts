@@ -1,20 +1,18 @@
-/** The mean of a sequence's valid token vectors. */
+/** The mean of a sequence's token vectors. */
 import type { Tensor } from "../../tensor/tensor.ts";
 import { defineOp } from "../op.ts";
 
-/** x [B·T, C], lengths i32 [B] -> [B, C]. */
+/** x [M, C], of which sequence b has the rows offsets[b] to offsets[b+1], offsets being i32 [B+1] -> [B, C]. */
 export const meanPool = defineOp({
-  inputs: (x: Tensor, _lengths: Tensor) => [x],
-  forward({ engine }, x: Tensor, lengths: Tensor) {
-    const B = lengths.size;
-    const T = x.rows / B;
-    const out = engine.empty([B, x.cols]);
-    engine.kernels.meanPoolF32(out.ptr, x.ptr, lengths.ptr, B, T, x.cols);
-    return { out, saved: { lengths, T, shape: x.shape } };
+  inputs: (x: Tensor, _offsets: Tensor) => [x],
+  forward({ engine }, x: Tensor, offsets: Tensor) {
+    const out = engine.empty([offsets.size - 1, x.cols]);
+    engine.kernels.meanPoolF32(out.ptr, x.ptr, offsets.ptr, out.rows, x.cols);
+    return { out, saved: { offsets, shape: x.shape } };
   },
-  backward(engine, { lengths, T, shape }, dOut) {
+  backward(engine, { offsets, shape }, dOut) {
     const dX = engine.empty(shape);
-    engine.kernels.meanPoolBackwardF32(dX.ptr, dOut.ptr, lengths.ptr, lengths.size, T, dOut.cols);
+    engine.kernels.meanPoolBackwardF32(dX.ptr, dOut.ptr, offsets.ptr, dOut.rows, dOut.cols);
     return [dX];
   },
 });

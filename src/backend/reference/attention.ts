@@ -1,7 +1,7 @@
 /** Attention one score at a time, with f64 sums. */
 import type { KernelSubset } from "../kernels.ts";
 import { softmaxOf } from "./softmax.ts";
-import { at, floats, validLengths } from "./views.ts";
+import { at, floats, sequences } from "./views.ts";
 
 type AttentionName =
   "attentionScratchBytes" | "attentionF32" | "attentionBackwardF32" | "attentionDecodeF32";
@@ -10,78 +10,88 @@ function dot(a: Float32Array, b: Float32Array): number {
   return a.reduce((sum, x, i) => sum + x * at(b, i), 0);
 }
 
-/** Twins of assembly/attention.ts over `memory`, with the same arguments. */
+/** Weighted sum of rows: what a query takes from the values, and what flows back to keys. */
+function mix(weights: readonly number[], rows: readonly Float32Array[], D: number): number[] {
+  return Array.from({ length: D }, (_, d) =>
+    weights.reduce((sum, weight, i) => sum + weight * at(rows[i] as Float32Array, d), 0),
+  );
+}
+
+/** Logarithm of the sum of e^x; NaN where an entry is NaN or +inf. */
+function logOfSum(row: readonly number[]): number {
+  const top = row.reduce((best, x) => (x > best ? x : best), -Infinity);
+  return top + Math.log(row.reduce((sum, x) => sum + Math.exp(x - top), 0));
+}
+
+/** Twins of the files assembly/attention*.ts over `memory`, with the same arguments. */
 export function createAttentionTwins(memory: WebAssembly.Memory): KernelSubset<AttentionName> {
   const view = (pointer: number, n: number): Float32Array => floats(memory, pointer, n);
 
-  /** Weighted sum of rows: what a query takes from the values, and what flows back to keys. */
-  function mix(weights: readonly number[], rows: readonly Float32Array[], D: number): number[] {
-    return Array.from({ length: D }, (_, d) =>
-      weights.reduce((sum, weight, i) => sum + weight * at(rows[i] as Float32Array, d), 0),
-    );
+  /** Calls `action` for each query of the first heads: its row and head, its key head and the rows that it sees. */
+  function forEachQuery(
+    offsets: number,
+    [B, heads, group]: readonly [number, number, number],
+    causal: number,
+    action: (row: number, h: number, g: number, seen: readonly number[]) => void,
+  ): void {
+    for (const { first, end } of sequences(memory, offsets, B)) {
+      for (let h = 0; h < heads * group; h++) {
+        for (let row = first; row < end; row++) {
+          const count = (causal === 0 ? end : row + 1) - first;
+          action(
+            row,
+            h,
+            Math.floor(h / group),
+            Array.from({ length: count }, (_, s) => first + s),
+          );
+        }
+      }
+    }
   }
 
   return {
     attentionScratchBytes: () => 0,
-    attentionF32: (out, probs, q, k, v, lengths, _scratch, B, T, H, G, D, scale, causal) => {
-      view(out, B * T * H * D).fill(0);
-      view(probs, B * H * T * T).fill(0);
-      validLengths(memory, lengths, B, T).forEach((valid, b) => {
-        for (let h = 0; h < H; h++) {
-          const group = Math.floor(h / (H / G));
-          const head = (base: number, t: number): Float32Array =>
-            view(base + 4 * (((b * T + t) * G + group) * D), D);
-          for (let t = 0; t < valid; t++) {
-            const queryOffset = 4 * (((b * T + t) * H + h) * D);
-            const query = view(q + queryOffset, D);
-            const seen = Array.from({ length: causal === 0 ? valid : t + 1 }, (_, s) => s);
-            const scores = seen.map((s) => Math.fround(scale) * dot(query, head(k, s)));
-            const weights = softmaxOf(scores);
-            view(probs + 4 * (((b * H + h) * T + t) * T), seen.length).set(weights);
-            view(out + queryOffset, D).set(
-              mix(
-                weights,
-                seen.map((s) => head(v, s)),
-                D,
-              ),
-            );
-          }
-        }
+    attentionF32: (...args) => {
+      const [out, lse, q, k, v, offsets, , B, , heads, group, G, D, scale, causal] = args;
+      const H = G * group;
+      forEachQuery(offsets, [B, heads, group], causal, (row, h, g, seen) => {
+        const query = view(q + 4 * (row * H + h) * D, D);
+        const rowsOf = (base: number): Float32Array[] =>
+          seen.map((s) => view(base + 4 * (s * G + g) * D, D));
+        const scores = rowsOf(k).map((key) => Math.fround(scale) * dot(query, key));
+        view(lse, row * H + h + 1)[row * H + h] = logOfSum(scores);
+        view(out + 4 * (row * H + h) * D, D).set(mix(softmaxOf(scores), rowsOf(v), D));
       });
     },
-    attentionBackwardF32: (
-      ...[dQ, dK, dV, dOut, probs, q, k, v, lengths, , B, T, H, G, D, scale]
-    ) => {
-      const factor = Math.fround(scale);
-      view(dQ, B * T * H * D).fill(0);
-      const keySums = new Float64Array(B * T * G * D);
-      const valueSums = new Float64Array(B * T * G * D);
-      validLengths(memory, lengths, B, T).forEach((valid, b) => {
-        for (let h = 0; h < H; h++) {
-          const group = Math.floor(h / (H / G));
-          const own = (t: number): number => ((b * T + t) * H + h) * D;
-          const shared = (t: number): number => ((b * T + t) * G + group) * D;
-          for (let t = 0; t < valid; t++) {
-            const weights = view(probs + 4 * (((b * H + h) * T + t) * T), valid);
-            const slope = view(dOut + 4 * own(t), D);
-            const dWeights = Array.from(weights, (_, s) => dot(slope, view(v + 4 * shared(s), D)));
-            const mean = weights.reduce((sum, p, s) => sum + p * (dWeights[s] as number), 0);
-            const dScores = dWeights.map((d, s) => at(weights, s) * (d - mean) * factor);
-            const keyRows = dScores.map((_, s) => view(k + 4 * shared(s), D));
-            view(dQ + 4 * own(t), D).set(mix(dScores, keyRows, D));
-            const query = view(q + 4 * own(t), D);
-            dScores.forEach((dScore, s) => {
-              for (let d = 0; d < D; d++) {
-                const i = shared(s) + d;
-                keySums[i] = at(keySums, i) + dScore * at(query, d);
-                valueSums[i] = at(valueSums, i) + at(weights, s) * at(slope, d);
-              }
-            });
-          }
+    attentionBackwardF32: (...args) => {
+      const [dQ, dK, dV, dOut, out, lse, q, k, v, offsets, , B, , heads, group, G, D] = args;
+      const [H, scale, causal] = [G * group, Math.fround(args[17]), args[18]];
+      const sums = new Map<number, Float64Array>();
+      const sumAt = (pointer: number): Float64Array => {
+        const sum = sums.get(pointer) ?? new Float64Array(D);
+        sums.set(pointer, sum);
+        return sum;
+      };
+      const add = (pointer: number, factor: number, row: Float32Array): void => {
+        sumAt(pointer).forEach((_, d, all) => (all[d] = at(all, d) + factor * at(row, d)));
+      };
+      forEachQuery(offsets, [B, heads, group], causal, (row, h, g, seen) => {
+        const own = 4 * (row * H + h) * D;
+        const [query, slope] = [view(q + own, D), view(dOut + own, D)];
+        const delta = dot(slope, view(out + own, D));
+        const logSum = at(view(lse, row * H + h + 1), row * H + h);
+        sumAt(dQ + own);
+        for (const s of seen) {
+          const shared = 4 * (s * G + g) * D;
+          const key = view(k + shared, D);
+          const weight = Math.exp(scale * dot(query, key) - logSum);
+          const dScore = weight * (dot(slope, view(v + shared, D)) - delta) * scale;
+          add(dQ + own, dScore, key);
+          add(dK + shared, dScore, query);
+          add(dV + shared, weight, slope);
         }
       });
-      view(dK, keySums.length).set(keySums);
-      view(dV, valueSums.length).set(valueSums);
+      for (const [pointer, sum] of sums) view(pointer, D).set(sum);
     },
     attentionDecodeF32: (out, q, keys, values, _scratch, S, H, G, D, scale) => {
       for (let h = 0; h < H; h++) {

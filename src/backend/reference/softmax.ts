@@ -1,6 +1,6 @@
 /** Softmax in f64, and the row function that the twin of attention shares. */
 import type { KernelSubset } from "../kernels.ts";
-import { at, floats, validLengths } from "./views.ts";
+import { floats, validLengths } from "./views.ts";
 
 /** Softmax of a row of f64 numbers; a row with NaN or +inf is NaN throughout. */
 export function softmaxOf(row: readonly number[]): number[] {
@@ -11,9 +11,7 @@ export function softmaxOf(row: readonly number[]): number[] {
 }
 
 /** Twins of assembly/softmax.ts over `memory`, with the same arguments. */
-export function createSoftmaxTwins(
-  memory: WebAssembly.Memory,
-): KernelSubset<"softmaxF32" | "softmaxBackwardF32"> {
+export function createSoftmaxTwins(memory: WebAssembly.Memory): KernelSubset<"softmaxF32"> {
   const view = (pointer: number, n: number): Float32Array => floats(memory, pointer, n);
   return {
     softmaxF32: (out, inp, lengths, rows, cols) => {
@@ -23,14 +21,6 @@ export function createSoftmaxTwins(
         view(out + 4 * r * cols, cols).fill(0);
         view(out + 4 * r * cols, count).set(row);
       });
-    },
-    softmaxBackwardF32: (dInp, dOut, out, rows, cols) => {
-      for (let r = 0; r < rows; r++) {
-        const d = view(dOut + 4 * r * cols, cols);
-        const p = view(out + 4 * r * cols, cols);
-        const mean = d.reduce((sum, x, c) => sum + x * at(p, c), 0);
-        view(dInp + 4 * r * cols, cols).set(d.map((x, c) => at(p, c) * (x - mean)));
-      }
     },
   };
 }

@@ -1,22 +1,22 @@
 /** Sums over units with f64 sums, in ascending order. */
 import type { KernelSubset } from "../kernels.ts";
-import { at, floats, validLengths } from "./views.ts";
+import { at, floats, sequences } from "./views.ts";
 
 type UnitScoreName = "unitDotsF32" | "unitAbsDotsF32" | "unitAbsSumsF32";
 
 /** Twins of assembly/unit-scores.ts over `memory`, with the same arguments. */
 export function createUnitScoreTwins(memory: WebAssembly.Memory): KernelSubset<UnitScoreName> {
-  type Sizes = readonly [lengths: number, B: number, T: number, U: number, S: number];
+  type Sizes = readonly [offsets: number, B: number, T: number, U: number, S: number];
   const unitSums = (
     out: number,
-    [lengths, B, T, U, S]: Sizes,
+    [offsets, B, T, U, S]: Sizes,
     valueAt: (i: number) => number,
   ): void => {
-    validLengths(memory, lengths, B, T).forEach((valid, b) => {
+    sequences(memory, offsets, B, T).forEach(({ first, end }, b) => {
       const sums = new Float64Array(U);
-      for (let i = 0; i < valid * U * S; i++) {
+      for (let i = first * U * S; i < end * U * S; i++) {
         const u = Math.floor(i / S) % U;
-        sums[u] = at(sums, u) + valueAt(b * T * U * S + i);
+        sums[u] = at(sums, u) + valueAt(i);
       }
       floats(memory, out + 4 * b * U, U).set(sums);
     });
@@ -38,7 +38,7 @@ export function createUnitScoreTwins(memory: WebAssembly.Memory): KernelSubset<U
     return (i) => at(left, i) * at(right, i);
   }
 
-  function elements([, B, T, U, S]: Sizes): number {
-    return B * T * U * S;
+  function elements([offsets, B, T, U, S]: Sizes): number {
+    return (sequences(memory, offsets, B, T).at(-1)?.end ?? 0) * U * S;
   }
 }

@@ -21,6 +21,20 @@ export function validLengths(
   return Array.from(integers(memory, pointer, rows), (count) => Math.max(0, Math.min(count, most)));
 }
 
+/** Row ranges [first, end) of packed sequences from their offsets i32 [B+1]; pointer 0: each has `most` rows. */
+export function sequences(
+  memory: WebAssembly.Memory,
+  pointer: number,
+  B: number,
+  most = 0,
+): { first: number; end: number }[] {
+  const offsets =
+    pointer === 0
+      ? Int32Array.from({ length: B + 1 }, (_, b) => b * most)
+      : integers(memory, pointer, B + 1);
+  return Array.from({ length: B }, (_, b) => ({ first: at(offsets, b), end: at(offsets, b + 1) }));
+}
+
 /** Element `i`; indices come from the sizes a kernel was called with. */
 export function at(values: Float32Array | Float64Array | Int32Array, i: number): number {
   return values[i] as number;

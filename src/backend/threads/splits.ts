@@ -37,44 +37,56 @@ const rows = (
   unitNs: costs(ns, width),
 });
 
+const attentionScratch = (
+  pointer: number,
+  T: number,
+  D: number,
+): NonNullable<Split["scratch"]> => ({
+  pointer,
+  bytes: (kernels, args) => kernels.attentionScratchBytes(args[T] as number, args[D] as number),
+});
+
 const table: { readonly [Name in keyof Kernels]?: Split | readonly Split[] } = {
   ...productSplits,
   ...storageSplits,
 
-  // out probs q k v lengths scratch B T H G D: whole sequences.
-  attentionF32: {
-    count: 7,
-    grain: 1,
-    moves: [
-      by(0, 8, 9, 11),
-      by(1, 9, 8, 8),
-      by(2, 8, 9, 11),
-      by(3, 8, 10, 11),
-      by(4, 8, 10, 11),
-      by(5),
-    ],
-    unitNs: costs(0.1, 9, 8, 8, 11),
-    scratch: {
-      pointer: 6,
-      bytes: (kernels, args) =>
-        kernels.attentionScratchBytes(args[8] as number, args[11] as number),
+  // out lse q k v offsets scratch B T heads group G D: sequences, or key heads with their query heads.
+  attentionF32: [
+    {
+      count: 7,
+      grain: 1,
+      moves: [by(5)],
+      unitNs: costs(0.1, 8, 8, 9, 10, 12),
+      scratch: attentionScratch(6, 8, 12),
     },
-  },
-  // dQ dK dV dOut probs q k v lengths scratch B T H G D
-  attentionBackwardF32: {
-    count: 10,
-    grain: 1,
-    moves: [
-      ...[by(0, 11, 12, 14), by(1, 11, 13, 14), by(2, 11, 13, 14), by(3, 11, 12, 14)],
-      ...[by(4, 12, 11, 11), by(5, 11, 12, 14), by(6, 11, 13, 14), by(7, 11, 13, 14), by(8)],
-    ],
-    unitNs: costs(0.2, 12, 11, 11, 14),
-    scratch: {
-      pointer: 9,
-      bytes: (kernels, args) =>
-        kernels.attentionScratchBytes(args[11] as number, args[14] as number),
+    {
+      count: 9,
+      grain: 1,
+      moves: [by(0, 10, 12), by(1, 10), by(2, 10, 12), by(3, 12), by(4, 12)],
+      unitNs: costs(0.1, 7, 8, 8, 10, 12),
+      scratch: attentionScratch(6, 8, 12),
     },
-  },
+  ],
+  // dQ dK dV dOut out lse q k v offsets scratch B T heads group G D
+  attentionBackwardF32: [
+    {
+      count: 11,
+      grain: 1,
+      moves: [by(9)],
+      unitNs: costs(0.25, 12, 12, 13, 14, 16),
+      scratch: attentionScratch(10, 12, 16),
+    },
+    {
+      count: 13,
+      grain: 1,
+      moves: [
+        ...[by(0, 14, 16), by(1, 16), by(2, 16), by(3, 14, 16), by(4, 14, 16), by(5, 14)],
+        ...[by(6, 14, 16), by(7, 16), by(8, 16)],
+      ],
+      unitNs: costs(0.25, 11, 12, 12, 14, 16),
+      scratch: attentionScratch(10, 12, 16),
+    },
+  ],
 
   // Gradients of a norm's weights are sums over its rows.
   layerNormF32: rows([6, 7], [0, 3], [1, 2], 0.35),
@@ -82,7 +94,6 @@ const table: { readonly [Name in keyof Kernels]?: Split | readonly Split[] } = {
   rmsNormF32: rows([4, 5], [0, 2], [1], 0.2),
   rmsNormBackwardF32: { ...rows([6, 7], [0, 2, 3], [4], 0.3), sums: [1] },
   softmaxF32: rows([3, 4], [0, 1], [2], 1),
-  softmaxBackwardF32: rows([3, 4], [0, 1, 2], [], 0.2),
   crossEntropyF32: rows([4, 5], [2], [0, 1, 3], 1),
   crossEntropyBackwardF32: rows([4, 5], [0, 2], [1, 3], 0.8),
   gatherRowsF32: rows([3, 4], [0], [2], 0.05),
@@ -132,20 +143,10 @@ const table: { readonly [Name in keyof Kernels]?: Split | readonly Split[] } = {
     moves: [by(0, 6, 7), by(1, 6, 7), by(4)],
     unitNs: costs(0.15, 6, 7),
   },
-  // Sequences [B, T, C].
-  meanPoolF32: {
-    count: 3,
-    grain: 1,
-    moves: [by(0, 5), by(1, 4, 5), by(2)],
-    unitNs: costs(0.06, 4, 5),
-  },
-  meanPoolBackwardF32: {
-    count: 3,
-    grain: 1,
-    moves: [by(0, 4, 5), by(1, 5), by(2)],
-    unitNs: costs(0.06, 4, 5),
-  },
-  // Sequences [B, T, U, S].
+  // Packed sequences of some tens of tokens, which their offsets lead to.
+  meanPoolF32: { count: 3, grain: 1, moves: [by(0, 4), by(2)], unitNs: costs(10, 4) },
+  meanPoolBackwardF32: { count: 3, grain: 1, moves: [by(1, 4), by(2)], unitNs: costs(10, 4) },
+  // Sequences [B, T, U, S]; packed ones have T 0, and their offsets lead to them.
   unitDotsF32: {
     count: 4,
     grain: 1,

@@ -33,10 +33,10 @@ export function command(): Command {
 async function run(given: string[], options: Options): Promise<void> {
   const texts = given.length > 0 ? given : await linesOfStdin();
   const session = openSession({ ...options, task: "classify" });
-  const { model, padId, maxTokens } = session;
+  const { model, maxTokens } = session;
   const tokenizer = session.tokenizer();
   const sequences = texts.map((text) => ({ ids: tokenizer.encode(text, { maxTokens }).ids }));
-  const logits = classLogits(model, sequences, { batchSize: 16, padId });
+  const logits = classLogits(model, sequences, { batchSize: 16 });
   texts.forEach((text, i) => {
     const scores = probabilities(logits[i] as Float32Array);
     const best = argmax(scores);

@@ -69,13 +69,13 @@ function run(options: Options): void {
   const data = isClassifier ? readLabelledData(options) : readLanguageData(options);
   data.notes.forEach(note);
   const session = openSession({ ...options, task: isClassifier ? "classify" : "causal-lm" });
-  const { model, padId } = session;
+  const { model } = session;
   const maxTokens = Math.min(options.maxTokens ?? session.maxTokens, session.maxTokens);
   const { train, heldOut } = data.encode(session.tokenizer, maxTokens, model.labels);
   const sequences =
     options.part === "all" || heldOut.length === 0 ? [...train, ...heldOut] : heldOut;
   checkIds(sequences, model.architecture.vocabSize);
-  const settings = { batchSize: options.batchSize, padId };
+  const settings = { batchSize: options.batchSize };
   if (isClassifier) {
     const { loss, accuracy, macroF1 } = evaluateClassifier(model, sequences, settings);
     if (options.json === true) {

@@ -3,7 +3,7 @@ import { Command } from "commander";
 import { Tape } from "../../autograd/tape.ts";
 import type { BaseDtype } from "../../base/base-dtype.ts";
 import { ConfigError } from "../../base/errors.ts";
-import { padBatch } from "../../data/batch.ts";
+import { packBatch } from "../../data/batch.ts";
 import { nextTokenTargets } from "../../models/model.ts";
 import { openSession } from "../model-session.ts";
 import {
@@ -43,7 +43,7 @@ export function command(): Command {
 
 function run(options: Options): void {
   const session = openSession(options);
-  const { model, padId, maxTokens } = session;
+  const { model, maxTokens } = session;
   const ids = options.ids ?? encode(options.text, session);
   checkIds([{ ids }], model.architecture.vocabSize);
   if (ids.length > maxTokens) {
@@ -52,7 +52,7 @@ function run(options: Options): void {
       got: String(ids.length),
     });
   }
-  const batch = padBatch([{ ids }], padId);
+  const batch = packBatch([{ ids }]);
   const record = model.engine.step(() => {
     const tape = new Tape(model.engine, { recording: false });
     if (model.task === "classify") {

@@ -106,7 +106,7 @@ function run(options: TrainOptions): void {
     ...(options.structure === undefined ? {} : { structure: options.structure }),
     ...(initial === null ? {} : { initAdapter: initial }),
   });
-  const { model, padId } = session;
+  const { model } = session;
   const maxTokens = Math.min(options.maxTokens ?? session.maxTokens, session.maxTokens);
   const { train, heldOut } = data.encode(session.tokenizer, maxTokens, model.labels);
   checkIds([...train, ...heldOut], model.architecture.vocabSize);
@@ -128,7 +128,6 @@ function run(options: TrainOptions): void {
     weightDecay: options.weightDecay,
     seed: options.seed,
     shuffle: options.shuffle,
-    padId,
   });
   const scores = loop(session, adapted, tuner, heldOut, options);
   if (options.out !== undefined) {
@@ -246,10 +245,10 @@ function attach(
 }
 
 function evaluate(
-  { model, padId }: ModelSession,
+  { model }: ModelSession,
   heldOut: readonly Sequence[],
 ): { loss: number; accuracy?: number; macro_f1?: number; perplexity?: number } {
-  const options = { batchSize: 16, padId };
+  const options = { batchSize: 16 };
   if (model.task === "classify") {
     const { loss, accuracy, macroF1 } = evaluateClassifier(model, heldOut, options);
     return { loss, accuracy, macro_f1: macroF1 };

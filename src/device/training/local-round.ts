@@ -14,7 +14,6 @@ export interface LocalRoundOptions {
   readonly plan: TrainPlan;
   readonly sequences: readonly Sequence[];
   readonly shuffleSeed: string;
-  readonly padId: number;
   /** Run blocks again in the backward pass instead of keeping what they computed. */
   readonly recompute: boolean;
   /** null when units are not scored. */
@@ -42,8 +41,7 @@ const WARMUP_STEPS = 2;
 
 /** Rejects with what `onStep` rejects with, with FedspineError when training diverges, and when `signal` is aborted. */
 export async function runLocalRound(options: LocalRoundOptions): Promise<LocalRound> {
-  const { adapted, plan, sequences, shuffleSeed, padId, recompute, scoring, onStep, signal } =
-    options;
+  const { adapted, plan, sequences, shuffleSeed, recompute, scoring, onStep, signal } = options;
   const { engine } = adapted.model;
   const selfPruning =
     plan.selfPruning === null ? null : new SelfPruning(adapted.lora.parameters(), plan.selfPruning);
@@ -59,7 +57,6 @@ export async function runLocalRound(options: LocalRoundOptions): Promise<LocalRo
     warmupSteps: Math.min(WARMUP_STEPS, plan.steps - 1),
     seed: plan.seed,
     shuffleSeed,
-    padId,
     recompute,
     afterBackward: (tape) => scoring?.afterBackward(tape),
     beforeUpdate: (trained) => {

@@ -2,7 +2,7 @@
 import type { Scorer, ScorerFactory } from "./scorer.ts";
 import { activationSize, addTo, forEachGroup, zeroScores } from "./unit-linears.ts";
 
-/** Mean over valid tokens of the sum of |a| over the unit's elements; needs no gradient. */
+/** Mean over tokens of the sum of |a| over the unit's elements; needs no gradient. */
 export const activationScorer: ScorerFactory = ({ model }): Scorer => {
   const { engine } = model;
   let sums = zeroScores(model);
@@ -10,16 +10,16 @@ export const activationScorer: ScorerFactory = ({ model }): Scorer => {
   return {
     observer: {
       unitActivations(layer, kind, tensor, batch) {
-        const { B, T, lengths } = batch;
+        const B = batch.offsets.length - 1;
         const S = activationSize(model, kind);
         const U = tensor.cols / S;
         const sizes = engine.empty([B, U]);
-        const valid = engine.integers(lengths);
-        engine.kernels.unitAbsSumsF32(sizes.ptr, tensor.ptr, valid.ptr, B, T, U, S);
+        const offsets = engine.integers(batch.offsets);
+        engine.kernels.unitAbsSumsF32(sizes.ptr, tensor.ptr, offsets.ptr, B, 0, U, S);
         const view = sizes.f32;
         for (let b = 0; b < B; b++) addTo(sums[layer]?.[kind], view.subarray(b * U, (b + 1) * U));
         // Every layer sees the same tokens: they are counted once.
-        if (layer === 0 && kind === "heads") numTokens += lengths.reduce((all, n) => all + n, 0);
+        if (layer === 0 && kind === "heads") numTokens += batch.ids.length;
       },
     },
     afterBackward: () => undefined,

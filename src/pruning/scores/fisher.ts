@@ -28,13 +28,13 @@ export const fisherScorer: ScorerFactory = ({ model }): Scorer => {
   let numSamples = 0;
   let seen: Seen[] = [];
   const squares = ({ kind, tensor, batch }: Seen, gradient: Tensor): Float64Array => {
-    const { B, T } = batch;
+    const B = batch.offsets.length - 1;
     const S = activationSize(model, kind);
     const U = tensor.cols / S;
     const dots = engine.empty([B, U]);
-    const lengths = engine.integers(batch.lengths);
+    const offsets = engine.integers(batch.offsets);
     const { unitDotsF32 } = engine.kernels;
-    unitDotsF32(dots.ptr, tensor.ptr, gradient.ptr, lengths.ptr, B, T, U, S);
+    unitDotsF32(dots.ptr, tensor.ptr, gradient.ptr, offsets.ptr, B, 0, U, S);
     const totals = new Float64Array(U);
     dots.f32.forEach((dot, i) => {
       totals[i % U] = (totals[i % U] ?? 0) + (B * dot) ** 2;
@@ -48,7 +48,7 @@ export const fisherScorer: ScorerFactory = ({ model }): Scorer => {
       },
     },
     afterBackward(tape) {
-      numSamples += seen[0]?.batch.B ?? 0;
+      numSamples += (seen[0]?.batch.offsets.length ?? 1) - 1;
       for (const activation of seen) {
         const gradient = tape.gradient(activation.tensor);
         if (gradient === undefined) continue;

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Tape } from "../../../src/autograd/tape.ts";
-import { padBatch } from "../../../src/data/batch.ts";
+import { packBatch } from "../../../src/data/batch.ts";
 import { encodeDataset } from "../../../src/data/sequences.ts";
 import { adapterArrays, encodeAdapterFile } from "../../../src/io/adapter-file.ts";
 import { loadModel } from "../../../src/models/load.ts";
@@ -39,7 +39,7 @@ test("importance is the sum over factors of the size of <factor, gradient>", asy
   });
   adapted.load(adapterArrays({ modules, heads }), "a test");
   const sequences = encodeDataset({ examples: few, labels: LABELS }, loadTokenizer(folder), 12);
-  const batch = padBatch(sequences, 0);
+  const batch = packBatch(sequences);
   const expected = engine.step(() => {
     const tape = new Tape(engine);
     tape.backward(model.loss(tape, batch, { kind: "classes", labels: batch.labels }));
