@@ -11,6 +11,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { baseDtypes } from "../../src/base/base-dtype.ts";
+import { DEVICE_ENVIRONMENT, DEVICE_FLAGS } from "../../src/cli/small-heap.ts";
 import type { TrainPlan } from "../../src/protocol/messages.ts";
 import { examplesOf, writeModelFolder } from "./model-folder.ts";
 import type { MemoryJob, MemoryReport } from "./process.ts";
@@ -19,24 +21,28 @@ import { memoryShapes, type MemoryShape } from "./shapes.ts";
 const { values: args } = parseArgs({
   options: {
     shapes: { type: "string", default: Object.keys(memoryShapes).join() },
-    flags: { type: "string", default: "" },
+    /** Instead of those that an agent is started with. */
+    flags: { type: "string", default: DEVICE_FLAGS.join(" ") },
     targets: { type: "string", default: "query,value" },
     batch: { type: "string", default: "8" },
     tokens: { type: "string", default: "64" },
     rank: { type: "string", default: "8" },
     steps: { type: "string", default: "6" },
+    "base-dtype": { type: "string", default: "f32" },
+    recompute: { type: "boolean", default: false },
     rounds: { type: "string", default: "2" },
     /** Keeps the model folders there, for the next time. */
     folder: { type: "string" },
   },
 });
 
+const baseDtype = baseDtypes.find((name) => name === args["base-dtype"]) ?? "f32";
 const LABELS = ["a", "b", "c", "d"];
 const plan: TrainPlan = {
   ...{ rank: Number(args.rank), alpha: 16, dropout: 0, trainHead: true, trainA: true },
   targets: args.targets === "all-linear" ? "all-linear" : args.targets.split(","),
   ...{ steps: Number(args.steps), batchSize: Number(args.batch), maxTokens: Number(args.tokens) },
-  ...{ learningRate: 1e-3, seed: 1, labels: LABELS },
+  ...{ recompute: args.recompute, learningRate: 1e-3, seed: 1, labels: LABELS },
   ...{ pruning: null, start: "continue", selfPruning: null },
 };
 
@@ -61,13 +67,13 @@ function measure(key: string, shape: MemoryShape): MemoryReport {
     );
     writeFileSync(join(folder, "examples.jsonl"), lines.join("\n"));
   }
-  const job: MemoryJob = { folder, labels: LABELS, plan, rounds: Number(args.rounds) };
+  const job: MemoryJob = { folder, labels: LABELS, plan, rounds: Number(args.rounds), baseDtype };
   const script = fileURLToPath(new URL("./process.js", import.meta.url));
   const flags = args.flags.split(" ").filter((flag) => flag !== "");
   const { stdout, stderr, status } = spawnSync(
     process.execPath,
     [...flags, script, JSON.stringify(job)],
-    { encoding: "utf8" },
+    { encoding: "utf8", env: { ...process.env, ...DEVICE_ENVIRONMENT } },
   );
   if (status !== 0) throw new Error(stderr);
   return JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as MemoryReport;

@@ -2,9 +2,9 @@
  * A device's training as a process of its own, with all that a device loads: `process.js <job as JSON>`. Prints one
  * JSON line: what the process took at most, and what of it was the engine's and JavaScript's.
  */
-import "./device-flags.ts";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { BaseDtype } from "../../src/base/base-dtype.ts";
 import { command } from "../../src/cli/commands/device.ts";
 import { loadExamples } from "../../src/data/dataset.ts";
 import { EngineTrainer } from "../../src/device/engine-trainer.ts";
@@ -16,6 +16,7 @@ export interface MemoryJob {
   readonly labels: readonly string[];
   readonly plan: TrainPlan;
   readonly rounds: number;
+  readonly baseDtype: BaseDtype;
 }
 
 export interface MemoryReport {
@@ -35,7 +36,14 @@ const job = JSON.parse(process.argv[2] ?? "") as MemoryJob;
 command();
 const { examples } = loadExamples(join(job.folder, "examples.jsonl"));
 const startRssBytes = process.memoryUsage().rss;
-const trainer = new EngineTrainer({ examples, deviceId: "d", kernels: "auto" });
+const { baseDtype } = job;
+const trainer = new EngineTrainer({
+  examples,
+  deviceId: "d",
+  kernels: "auto",
+  baseDtype,
+  savesMemory: true,
+});
 const startMs = performance.now();
 await trainer.prepare(job.folder, job.labels, "run");
 let [adapter, engineBytes, loadMs]: [Uint8Array | null, number, number] = [null, 0, 0];

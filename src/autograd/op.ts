@@ -13,8 +13,8 @@ export interface OpDefinition<Args extends unknown[], Saved extends object | nul
    */
   forward(tape: Tape, ...args: Args): { out: Tensor; saved: Saved };
   /**
-   * Gradients for the inputs; entries that are not wanted may be null. Never writes to dOut. Tensors that it makes and
-   * does not return are gone when it returns.
+   * Gradients for the inputs; entries that are not wanted may be null. Never writes to dOut, but through
+   * {@link overGradient}. Tensors that it makes and does not return are gone when it returns.
    */
   backward(
     engine: Engine,
@@ -22,6 +22,15 @@ export interface OpDefinition<Args extends unknown[], Saved extends object | nul
     dOut: Tensor,
     wanted: readonly boolean[],
   ): readonly (Tensor | null)[];
+}
+
+/**
+ * Where an element-wise backward may put its one gradient: dOut itself where nobody else needs that, else a new tensor.
+ * The kernel must read each element before it writes it.
+ */
+export function overGradient(engine: Engine, dOut: Tensor): Tensor {
+  const isOwn = dOut.region === "step" && engine.arena.holdsOf(dOut.ptr) === 1;
+  return isOwn ? dOut : engine.empty(dOut.shape);
 }
 
 /** Makes a callable operation out of its definition. */

@@ -129,6 +129,8 @@ export class Tape {
   #runBack({ output, inputs, backward, rerun }: Node, dOut: Tensor): void {
     const { arena } = this.engine;
     const mark = arena.mark();
+    // Who watches the result wants its gradient as it is: a second hold keeps operations from overwriting it.
+    if (output.requiresGrad) this.#hold(dOut);
     if (backward !== null) {
       const wanted = inputs.map((input) => this.tracks(input));
       const results = backward(dOut, wanted);

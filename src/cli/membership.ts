@@ -3,7 +3,6 @@ import { ConfigError } from "../base/errors.ts";
 import type { Rng } from "../base/rng.ts";
 import { DEFAULT_STATE_FOLDER } from "../device/config.ts";
 import { CredentialStore } from "../security/device-credentials.ts";
-import { FleetFolder } from "../security/fleet-folder.ts";
 import { type MessageSeal, coordinatorSeal, deviceSeal } from "../security/sealed-transport.ts";
 import { type TlsTexts, textsOfFiles } from "./broker-access.ts";
 
@@ -16,9 +15,11 @@ export interface Membership {
 }
 
 /** Of a coordinator whose settings name a fleet folder. Throws ConfigError where the two disagree. */
-export function coordinatorMembership(settings: unknown): Membership {
+export async function coordinatorMembership(settings: unknown): Promise<Membership> {
   const path = fieldOf(settings, "fleetFolder");
   if (path === undefined) return { settings, tls: {} };
+  // What issues certificates takes megabytes that a device, which knows the other half of this module, shall not load.
+  const { FleetFolder } = await import("../security/fleet-folder.ts");
   const folder = FleetFolder.open(path);
   const { fleet, broker } = folder.info;
   expectSame(settings, "fleet", fleet, path);

@@ -1,15 +1,22 @@
-/** Imported first by the command line: a device agent keeps JavaScript's own memory small, measured in docs/memory.md. */
+/** How a device agent is run so that it stays small: what the launcher sets, and what can still be set when it did not. */
 import { setFlagsFromString } from "node:v8";
 
 /**
  * Its JavaScript does little, the kernels all the rest: collect garbage early, compile functions when they are first
- * called, and optimise only what runs very long (the optimiser's own memory never comes back).
+ * called, and optimise only what runs very long, for the optimiser's own memory never comes back.
  */
-const SMALL_HEAP = ["--optimize-for-size", "--max-lazy", "--interrupt-budget=2000000"] as const;
+const LATE_FLAGS = ["--optimize-for-size", "--max-lazy", "--interrupt-budget=2000000"] as const;
 
-/** Must run before much else is loaded: what is compiled by then stays. */
-export function keepHeapSmall(): void {
-  for (const flag of SMALL_HEAP) setFlagsFromString(flag);
+/** For node, ahead of the script; bin/fedspine has the same. Measured one by one in docs/memory.md. */
+export const DEVICE_FLAGS = ["--max-semi-space-size=1", "--v8-pool-size=1", ...LATE_FLAGS] as const;
+
+/** One malloc arena for all threads, whose free end goes back to the system. */
+export const DEVICE_ENVIRONMENT = {
+  MALLOC_ARENA_MAX: "1",
+  MALLOC_TRIM_THRESHOLD_: "131072",
+} as const;
+
+/** For an agent that was started without the launcher; imported first, for what is compiled by then stays. */
+if (process.argv[2] === "device") {
+  for (const flag of LATE_FLAGS) setFlagsFromString(flag);
 }
-
-if (process.argv[2] === "device") keepHeapSmall();

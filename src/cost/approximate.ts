@@ -1,4 +1,5 @@
 /** What a choice of sparsity and rank costs before a device has ranked its units. */
+import type { BaseDtype } from "../base/base-dtype.ts";
 import type { ModelShape } from "../base/model-shape.ts";
 import { fullStructure, type Structure, type UnitKind } from "../base/structure.ts";
 import type { TargetPattern } from "../base/target-pattern.ts";
@@ -70,6 +71,8 @@ export interface CostQuery {
   readonly dropout: number;
   /** Whether blocks run again in the backward pass instead of keeping what they computed; by default not. */
   readonly recompute?: boolean;
+  /** How weights that are not trained are held; float32 by default. */
+  readonly baseDtype?: BaseDtype;
   /** Whether the device scores its units and sends the scores with its updates. */
   readonly scoresUnits: boolean;
   /** Whether the fleet's mean scores come with the adapter. */

@@ -1,8 +1,9 @@
 /** Bytes that the engine holds while it trains, by its own regions. */
+import { bytesOf, type BaseDtype } from "../base/base-dtype.ts";
 import type { ModelShape } from "../base/model-shape.ts";
 import type { Structure } from "../base/structure.ts";
 import { adaptedLinears, keptSize } from "./parameters.ts";
-import { stepPeakBytes, tensorBytes } from "./replay.ts";
+import { lineBytes, stepPeakBytes, tensorBytes } from "./replay.ts";
 import { trainingStep, type StepSetup } from "./step.ts";
 import { traitsOf } from "./traits.ts";
 
@@ -19,19 +20,29 @@ export interface TrainingMemory {
 }
 
 export function trainingMemory(shape: ModelShape, setup: StepSetup): TrainingMemory {
-  const weights = weightBytes(shape, setup.structure);
+  const weights = weightBytes(shape, setup.structure, setup.baseDtype);
   const state = stateBytes(shape, setup);
   const step = stepPeakBytes(trainingStep(shape, setup));
   return { weights, state, step, peak: weights + state + step };
 }
 
-/** All parameters in float32, and the tables of rotary positions. */
-export function weightBytes(shape: ModelShape, structure: Structure): number {
-  const { embeddingParameters, normParameters, headParameters, maxPositions, headSize } = shape;
-  let bytes = tensorBytes(embeddingParameters + normParameters + headParameters);
+/** All parameters, matrices that nobody trains in the given format and the rest in float32, and the tables of rotary positions. */
+export function weightBytes(
+  shape: ModelShape,
+  structure: Structure,
+  dtype: BaseDtype = "f32",
+): number {
+  const { width, embeddingParameters, normParameters, maxPositions, headSize } = shape;
+  const { headParameters, trainedHeadParameters } = shape;
+  const stored = (rows: number, cols: number): number => lineBytes(bytesOf(dtype, rows, cols));
+  const frozenHead = headParameters - trainedHeadParameters;
+  let bytes =
+    stored(embeddingParameters / width, width) +
+    stored(Math.ceil(frozenHead / width), width) +
+    tensorBytes(normParameters + trainedHeadParameters);
   for (const each of shape.linears) {
     const { outputs, inputs } = keptSize(each, structure);
-    bytes += tensorBytes(outputs * inputs) + (each.bias ? tensorBytes(outputs) : 0);
+    bytes += stored(outputs, inputs) + (each.bias ? tensorBytes(outputs) : 0);
   }
   const halfTable = traitsOf(shape).hasPositionTable ? 0 : maxPositions * (headSize / 2);
   return bytes + 2 * (halfTable === 0 ? 0 : tensorBytes(halfTable));

@@ -35,6 +35,8 @@ export interface Work {
 export interface BackwardWork extends Work {
   /** Elements of the gradient that it makes for each input, 0 for none; null when the result's own gradient is passed on. */
   readonly makes: readonly number[] | null;
+  /** Whether its one gradient takes the place of the result's where nobody else needs that. */
+  readonly isInPlace?: boolean;
   /** Elements of the gradients of trained weights. */
   readonly leaves: readonly number[];
 }
@@ -149,6 +151,7 @@ export interface LightCall {
   readonly keeps?: readonly number[];
   readonly passing?: readonly number[];
   readonly passesGradientOn?: boolean;
+  readonly isInPlace?: boolean;
   readonly isWatched?: boolean;
 }
 
@@ -163,6 +166,8 @@ export function light(call: LightCall): Operation {
     inputs,
     saved: [...saves, ...keeps.map(constant), ...(call.savesOut === true ? [out] : [])],
     forward: work(0, call.passing),
-    backward: isTracked ? { ...work(0), makes, leaves: [] } : null,
+    backward: isTracked
+      ? { ...work(0), makes, leaves: [], isInPlace: call.isInPlace === true }
+      : null,
   };
 }

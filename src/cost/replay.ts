@@ -14,9 +14,14 @@ interface Block {
 /** What is run back: an operation, or a layer that runs again first. */
 type Node = Operation | LayerPart;
 
-/** Bytes of a tensor in memory: float32, rounded up to the arena's cache lines. */
+/** Rounded up to the arena's cache lines. */
+export function lineBytes(bytes: number): number {
+  return Math.ceil(Math.max(bytes, 1) / 64) * 64;
+}
+
+/** Bytes of a float32 tensor in memory. */
 export function tensorBytes(elements: number): number {
-  return Math.ceil(Math.max(4 * elements, 1) / 64) * 64;
+  return lineBytes(4 * elements);
 }
 
 /** Most bytes of tensors and scratch at any moment of the step. */
@@ -50,10 +55,9 @@ class Replay {
   }
 
   #layer(layer: LayerPart): void {
-    const { x, operations, out, runsAgain } = layer;
-    const isRecording = !runsAgain;
-    for (const operation of operations) this.#forward(operation, isRecording);
-    this.#leaveAllOf(operations, out);
+    const { x, out, runsAgain } = layer;
+    this.#forwardAll(layer, !runsAgain);
+    this.#leaveAllOf(layer.operations, out);
     if (runsAgain && x !== null) {
       this.#nodes.push(layer);
       this.#hold(this.#blockOf(x));
@@ -79,10 +83,12 @@ class Replay {
     const dOut = this.#gradients.get(out);
     if (dOut !== undefined && backward !== null) {
       const { makes, leaves, passing, scratchBytes } = backward;
+      const isReused = backward.isInPlace === true && dOut.holds === 1 && !out.isWatched;
       for (const elements of leaves) this.#hold(this.#make(elements));
       const results = inputs.map((_, i) => {
         const elements = makes === null ? 0 : (makes[i] ?? 0);
-        return makes === null ? dOut : elements > 0 ? this.#make(elements) : null;
+        if (makes === null || isReused) return dOut;
+        return elements > 0 ? this.#make(elements) : null;
       });
       const others = passing.map((elements) => this.#make(elements));
       this.#reach(scratchBytes);
@@ -98,7 +104,15 @@ class Replay {
     for (const value of saved) this.#letGo(this.#blockOf(value));
   }
 
-  #runAgain({ x, operations, out }: LayerPart): void {
+  #forwardAll({ operations, endings }: LayerPart, isRecording: boolean): void {
+    for (const operation of operations) {
+      this.#forward(operation, isRecording);
+      for (const value of endings.get(operation) ?? []) this.#leave(this.#blockOf(value));
+    }
+  }
+
+  #runAgain(layer: LayerPart): void {
+    const { x, operations, out } = layer;
     for (const operation of operations) {
       for (const value of [operation.out, ...operation.saved]) {
         // The layer's own tensors are new ones this time.
@@ -106,7 +120,7 @@ class Replay {
       }
     }
     this.#blocks.delete(out);
-    for (const operation of operations) this.#forward(operation, true);
+    this.#forwardAll(layer, true);
     this.#leaveAllOf(operations, null);
     if (x !== null) this.#letGo(this.#blockOf(x));
   }

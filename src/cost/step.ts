@@ -1,4 +1,5 @@
 /** The operations of one training step, in the order in which src/models executes them. */
+import type { BaseDtype } from "../base/base-dtype.ts";
 import type { LinearShape, ModelShape } from "../base/model-shape.ts";
 import { unitKinds } from "../base/structure.ts";
 import { matchesTarget } from "../base/target-pattern.ts";
@@ -19,6 +20,8 @@ export interface StepSetup extends AdapterSetup {
   readonly scoresUnits: boolean;
   /** Whether blocks run again in the backward pass instead of keeping what they computed; by default not. */
   readonly recompute?: boolean;
+  /** How weights that are not trained are held; float32 by default. */
+  readonly baseDtype?: BaseDtype;
 }
 
 /** A part of a step: a tensor that stays to its end, an operation, or a layer that gives up what it no longer needs. */
@@ -32,6 +35,8 @@ export interface LayerPart {
   /** Given up when the layer has run; null where it reads none. */
   readonly x: Value | null;
   readonly operations: readonly Operation[];
+  /** What is given up when an operation has run, before the layer's end. */
+  readonly endings: ReadonlyMap<Operation, readonly Value[]>;
   readonly out: Value;
   /** Runs again when the gradient arrives, and keeps nothing but x until then. */
   readonly runsAgain: boolean;
@@ -49,6 +54,7 @@ class StepWalk {
   readonly #parts: StepPart[] = [];
   /** Where operations go while a layer is being put together. */
   #layer: Operation[] | null = null;
+  #endings = new Map<Operation, readonly Value[]>();
   /** Rows of every hidden matrix: B·T. */
   readonly #M: number;
 
@@ -90,15 +96,34 @@ class StepWalk {
     for (const kind of unitKinds) {
       const linears = this.#shape.linears.filter((each) => each.layer === layer);
       const wide = linears.filter(({ rows }) => rows?.kind === kind);
-      const entry = hasLayerNorm ? hidden : this.#norm(hidden);
-      const projected = wide.map((each) => this.#linear(each, entry));
-      const inner = kind === "heads" ? this.#attend(projected, layer) : this.#activate(projected);
       const narrow = linears.filter(({ cols }) => cols?.kind === kind);
-      const branch = narrow.reduce((value, each) => this.#linear(each, value), inner);
-      const sum = this.#add(hidden, branch);
-      hidden = hasLayerNorm ? this.#norm(sum) : sum;
+      const branch = (entry: Value): Value => {
+        const projected = wide.map((each) => this.#linear(each, entry));
+        const inner = kind === "heads" ? this.#attend(projected, layer) : this.#activate(projected);
+        return narrow.reduce((value, each) => this.#linear(each, value), inner);
+      };
+      const before = hidden;
+      const half = (): Value => {
+        const entry = hasLayerNorm ? before : this.#norm(before);
+        const out = kind === "heads" ? branch(entry) : this.#scope(() => branch(entry));
+        const sum = this.#add(before, out);
+        return hasLayerNorm ? this.#norm(sum) : sum;
+      };
+      hidden = kind === "heads" ? this.#scope(half) : half();
     }
     return hidden;
+  }
+
+  /** A part of a layer of which only the result and what backward needs stay. */
+  #scope(make: () => Value): Value {
+    const operations = this.#layer ?? [];
+    const first = operations.length;
+    const out = make();
+    const last = operations.at(-1);
+    const made = operations.slice(first).map((operation) => operation.out);
+    const ended = made.filter((value) => value !== out);
+    if (last !== undefined) this.#endings.set(last, [...(this.#endings.get(last) ?? []), ...ended]);
+    return out;
   }
 
   #linear(shape: LinearShape, x: Value): Value {
@@ -127,7 +152,8 @@ class StepWalk {
   #activate(projected: readonly Value[]): Value {
     const elements = projected[0]?.elements ?? 0;
     const isWatched = this.#setup.scoresUnits;
-    return this.#light({ inputs: projected, elements, saves: projected, isWatched });
+    const isInPlace = projected.length === 1;
+    return this.#light({ inputs: projected, elements, saves: projected, isWatched, isInPlace });
   }
 
   #add(x: Value, y: Value): Value {
@@ -181,11 +207,12 @@ class StepWalk {
 
   #inLayer(x: Value | null, mayRunAgain: boolean, make: () => Value): Value {
     const operations: Operation[] = [];
-    this.#layer = operations;
+    const endings = new Map<Operation, readonly Value[]>();
+    [this.#layer, this.#endings] = [operations, endings];
     const out = make();
     this.#layer = null;
     const runsAgain = mayRunAgain && out.isTracked;
-    this.#parts.push({ kind: "layer", x, operations, out, runsAgain });
+    this.#parts.push({ kind: "layer", x, operations, endings, out, runsAgain });
     return out;
   }
 

@@ -1,5 +1,6 @@
 /** The local trainer of a real device: LoRA on the tensor engine, over the device's own examples, on a model that shrinks. */
 import { basename } from "node:path";
+import type { BaseDtype } from "../base/base-dtype.ts";
 import { FedspineError } from "../base/errors.ts";
 import { uniformStructure } from "../cost/approximate.ts";
 import type { ModelShape } from "../base/model-shape.ts";
@@ -15,6 +16,7 @@ import type { Engine, EngineOptions } from "../tensor/engine.ts";
 import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
 import { evaluateClassifier } from "../train/evaluate.ts";
 import type { LocalTrainer, TrainedUpdate } from "./local-trainer.ts";
+import { collectGarbage } from "./collect-garbage.ts";
 import type { MemoryBudget } from "./memory-budget.ts";
 import { adaptBase } from "./training/adapted-base.ts";
 import { splitHeldOut } from "./training/guard.ts";
@@ -41,12 +43,16 @@ export interface EngineTrainerOptions {
   /** Makes this device's order of examples differ from the others'. */
   readonly deviceId: string;
   readonly kernels: NonNullable<EngineOptions["kernels"]>;
+  /** How the frozen base is held; float32 by default. */
+  readonly baseDtype?: BaseDtype;
   /** One when absent. */
   readonly threads?: NonNullable<EngineOptions["threads"]>;
   /** Where the model goes; by default every smaller model gets an engine of its own. */
   readonly createEngine?: () => Engine;
   /** Keeps structure and scores across restarts; by default they last as long as this object. */
   readonly memory?: TrainerMemory;
+  /** Collects garbage before a round begins, so that the process stays small; for processes that do nothing else. */
+  readonly savesMemory?: boolean;
   /** What the process may take; asked before every round, by default there is no bound. */
   readonly budget?: () => MemoryBudget;
 }
@@ -88,14 +94,17 @@ export class EngineTrainer implements LocalTrainer {
   }
 
   prepare(folder: string, labels: readonly string[], run: string): Promise<void> {
-    const { kernels, threads = 1, createEngine } = this.#options;
-    const engines = createEngine === undefined ? {} : { createEngine };
+    const { kernels, threads = 1, baseDtype, createEngine } = this.#options;
+    const given = {
+      ...(createEngine === undefined ? {} : { createEngine }),
+      ...(baseDtype === undefined ? {} : { baseDtype }),
+    };
     this.#prepared?.base.discard();
     this.#prepared = {
       run,
       baseName: basename(folder),
       labels,
-      base: new ResidentBase({ folder, labels, kernels, threads, ...engines }),
+      base: new ResidentBase({ folder, labels, kernels, threads, ...given }),
       shape: readModelShape(folder, labels),
       tokenizer: loadTokenizer(folder),
     };
@@ -114,6 +123,7 @@ export class EngineTrainer implements LocalTrainer {
     const scale = plan.alpha / plan.rank;
     const start = readStart(adapter, shape, scale);
     const data = this.#split(plan);
+    if (this.#options.savesMemory === true) collectGarbage();
     const recompute = this.#fit(plan, start, data);
     const opening = this.#open(plan, start, data, recompute);
     const { structure, heldOutLoss, pruningSkipped, pruning } = opening;
@@ -214,6 +224,7 @@ export class EngineTrainer implements LocalTrainer {
     const planned = pruning === null ? start.structure : uniformStructure(shape, pruning.sparsity);
     const setup = {
       ...{ rank, targets, trainHead, dropout, recompute: wanted },
+      baseDtype: this.#options.baseDtype ?? "f32",
       structure:
         pruning?.isReversible === true ? planned : smaller(shape, planned, start.structure),
       batchSize: Math.min(plan.batchSize, training.length),

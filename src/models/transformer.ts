@@ -140,16 +140,20 @@ export class Transformer {
     attend: (inp: Tensor) => Tensor,
     onInner?: (inner: Tensor) => void,
   ): Tensor {
-    const mlp = (inp: Tensor): Tensor => {
-      const inner = this.#inner(tape, block, inp);
-      onInner?.(inner);
-      return block.down.forward(tape, inner);
-    };
+    // Scopes, because what is wide shall go before the next wide tensor comes.
+    const mlp = (inp: Tensor): Tensor =>
+      tape.scope(() => {
+        const inner = this.#inner(tape, block, inp);
+        onInner?.(inner);
+        return block.down.forward(tape, inner);
+      });
     if (this.architecture.normPlacement === "pre") {
-      const mid = add(tape, x, attend(block.attentionNorm.forward(tape, x)));
+      const mid = tape.scope(() =>
+        add(tape, x, attend(block.attentionNorm.forward(tape, x))),
+      );
       return add(tape, mid, mlp(block.mlpNorm.forward(tape, mid)));
     }
-    const mid = block.attentionNorm.forward(tape, add(tape, x, attend(x)));
+    const mid = tape.scope(() => block.attentionNorm.forward(tape, add(tape, x, attend(x))));
     return block.mlpNorm.forward(tape, add(tape, mid, mlp(mid)));
   }
 

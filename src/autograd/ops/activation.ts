@@ -1,7 +1,7 @@
 /** Element-wise activations; each is a pair of kernels in one table. */
 import type { Kernels } from "../../backend/kernels.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
-import { defineOp } from "../op.ts";
+import { defineOp, overGradient } from "../op.ts";
 
 type Forward = (out: number, inp: number, n: number) => void;
 type Backward = (dInp: number, dOut: number, saved: number, n: number) => void;
@@ -42,7 +42,7 @@ export const activation = defineOp({
     return { out, saved: { backward, kept: saves === "input" ? x : out } };
   },
   backward(engine, { backward, kept }, dOut) {
-    const dInp = engine.empty(dOut.shape);
+    const dInp = overGradient(engine, dOut);
     backward(engine.kernels)(dInp.ptr, dOut.ptr, kept.ptr, dOut.size);
     return [dInp];
   },

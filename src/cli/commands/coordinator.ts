@@ -44,7 +44,7 @@ export function command(): Command {
 }
 
 async function run(options: Options): Promise<void> {
-  const { settings, tls, seal } = coordinatorMembership(
+  const { settings, tls, seal } = await coordinatorMembership(
     readConfigFile(options.config, ["base", "runFolder", "fleetFolder", "ca", "cert", "key"]),
   );
   const config = parseCoordinatorConfig(settings);

@@ -70,6 +70,7 @@ async function run(options: Options): Promise<void> {
         threads: config.threads,
         memory: fileMemory(join(config.stateFolder, "pruning.safetensors")),
         budget: () => smallestBound(bounds()),
+        savesMemory: true,
       }),
     machine: { cores: cpus().length, memoryBytes: smallestBound(machineBounds).bytes },
     onEvent: (event) => report(log, event),

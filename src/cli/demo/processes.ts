@@ -5,6 +5,7 @@ import { createWriteStream, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { FedspineError } from "../../base/errors.ts";
+import { DEVICE_ENVIRONMENT, DEVICE_FLAGS } from "../small-heap.ts";
 
 /** How long a process may take to end by itself after SIGTERM. */
 const STOP_TIMEOUT_MS = 5000;
@@ -18,14 +19,19 @@ export class Processes {
     this.#logFolder = logFolder;
   }
 
-  /** Starts `node script args…`; stderr goes to a log file, each line of stdout to `onLine`. */
+  /** Starts `node script args…`, a device as its launcher does; stderr goes to a log file, each line of stdout to `onLine`. */
   start(
     name: string,
     script: string,
     args: readonly string[],
     onLine: (line: string) => void,
   ): { exited: Promise<number>; pid: number } {
-    const child = spawn(process.execPath, [script, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+    const isDevice = args[0] === "device";
+    const flags = isDevice ? DEVICE_FLAGS : [];
+    const child = spawn(process.execPath, [...flags, script, ...args], {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: isDevice ? { ...process.env, ...DEVICE_ENVIRONMENT } : process.env,
+    });
     const log = createWriteStream(join(this.#logFolder, `${name}.log`));
     child.stderr.pipe(log);
     createInterface({ input: child.stdout }).on("line", onLine);

@@ -1,4 +1,5 @@
 /** The one base model that a device holds in memory, in the structure that it needs just now. */
+import type { BaseDtype } from "../../base/base-dtype.ts";
 import { isSameStructure, isSubset, type Structure } from "../../base/structure.ts";
 import { loadModel } from "../../models/load.ts";
 import type { Model } from "../../models/model.ts";
@@ -10,6 +11,8 @@ export interface ResidentBaseOptions {
   readonly folder: string;
   readonly labels: readonly string[];
   readonly kernels: NonNullable<EngineOptions["kernels"]>;
+  /** How weights that nobody trains are held; float32 by default. */
+  readonly baseDtype?: BaseDtype;
   /** One when absent. */
   readonly threads?: NonNullable<EngineOptions["threads"]>;
   /** By default a new one each time, so that memory which a smaller model does not need goes back to the system. */
@@ -65,12 +68,15 @@ export class ResidentBase {
   }
 
   #load(structure: Structure): Resident {
-    const { folder, labels, kernels, threads = 1, createEngine } = this.#options;
+    const { folder, labels, kernels, threads = 1, baseDtype, createEngine } = this.#options;
     // First of all let go of the engine before: the two shall not be there at the same time.
     this.discard();
     const engine = createEngine?.() ?? Engine.create({ kernels, threads });
     // The head must start alike on every device, or averaging the first round means nothing.
-    const model = loadModel(engine, folder, { task: "classify", labels, headSeed: 1, structure });
+    const model = loadModel(engine, folder, {
+      ...{ task: "classify", labels, headSeed: 1, structure },
+      ...(baseDtype === undefined ? {} : { baseDtype }),
+    });
     const freshHead = model
       .headParameters()
       .map(({ tensor }) => ({ tensor, values: tensor.toHost() }));
