@@ -5,7 +5,7 @@ import type { Rng } from "../base/rng.ts";
 import type { MessageSeal } from "../security/sealed-transport.ts";
 import type { BlobStore } from "../transfer/blob-store.ts";
 import type { TransportFactory } from "../transport/transport.ts";
-import type { Evaluate } from "./global-model.ts";
+import type { MaybeEvaluate } from "./global-model.ts";
 import type { RunEvent } from "./run-events.ts";
 import type { TakeJournal } from "./run-journal.ts";
 import type { HeadShapes } from "./update-layout.ts";
@@ -19,7 +19,7 @@ export interface CoordinatorDeps {
   /** Seeded by chance, since it names messages, processes and runs; it decides nothing about the training. */
   readonly rng: Rng;
   /** null when there is nothing to score with. */
-  readonly evaluate: Evaluate | null;
+  readonly evaluate: MaybeEvaluate | null;
   /** Sizes of the base model as a classifier of the settings' labels. */
   readonly shape: ModelShape;
   /** The tensors of its head that devices train in full when the plan says so. */

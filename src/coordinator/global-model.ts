@@ -21,6 +21,9 @@ export type Evaluate = (
   structures: ReadonlyMap<string, Structure>,
 ) => Promise<Evaluation>;
 
+/** The same where not every adapter is scored: null for one that is not. */
+export type MaybeEvaluate = (...args: Parameters<Evaluate>) => Promise<Evaluation | null>;
+
 export interface GlobalModelOptions {
   readonly clock: Clock;
   readonly folder: RunFolder;
@@ -35,7 +38,7 @@ export interface GlobalModelOptions {
   readonly checkpoint: Checkpoint | undefined;
   /** Quality before the first round, when it is known but no round is done. */
   readonly before: Evaluation | null;
-  readonly evaluate: Evaluate | null;
+  readonly evaluate: MaybeEvaluate | null;
   readonly tell: (event: RunEvent) => void;
 }
 
@@ -94,6 +97,7 @@ export class GlobalModel {
     if (evaluate === null) return;
     const startMs = clock.nowMs();
     const evaluation = await evaluate(this.#adapter, structures);
+    if (evaluation === null) return;
     expectNumbers(round, evaluation);
     if (round === 0) this.#before = evaluation;
     else this.#after = evaluation;

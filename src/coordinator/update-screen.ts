@@ -55,10 +55,15 @@ export class UpdateScreen {
 
   /** What of a round's updates, sorted by device, is merged; does not depend on the order in which they came. */
   settle(round: number, updates: readonly HeldUpdate[]): Screened {
-    const norms = updates.map(({ norm }) => norm);
+    const [fresh, others] = [true, false].map((isFresh) =>
+      updates.filter((update) => update.isFresh === isFresh).map(({ norm }) => norm),
+    );
     const events: RunEvent[] = [];
-    const within = updates.filter(({ deviceId: device, norm }) => {
-      const detail = this.#bound?.excessAmong(norm, norms) ?? null;
+    const within = updates.filter(({ deviceId: device, norm, isFresh }) => {
+      const excess = isFresh
+        ? this.#bound?.excessAmong(norm, fresh ?? [])
+        : this.#bound?.excessIn(norm, others ?? []);
+      const detail = excess ?? null;
       if (detail === null) return true;
       events.push({ kind: "update-dropped", round, device, reason: "too-far", detail });
       return false;

@@ -11,7 +11,7 @@ import type { SimulationConfig } from "./config.ts";
 import { FleetScorer } from "./fleet-scores.ts";
 import { Pricing } from "./pricing.ts";
 import { drawFleet, type TimeFactors } from "./profiles.ts";
-import type { WorldParts } from "./round-world.ts";
+import { isOneWorld, type WorldParts } from "./round-world.ts";
 import type { SimulationData } from "./simulation-data.ts";
 import type { SimulationDeps } from "./simulation.ts";
 import type { WorkerSetup } from "./trainer-jobs.ts";
@@ -59,6 +59,13 @@ export function prepareWorld(
     });
   }
   const { devices, overrides, hostile = null } = settings.fleet;
+  const machines = drawFleet(fleet, devices, overrides, seed, hostile);
+  if (isOneWorld(config) && machines.some(({ board }) => board.dropoutProbability > 0)) {
+    throw new ConfigError("simulation settings: dropoutProbability with mode buffered", {
+      expected: "0, since a device that vanishes is back for the next round",
+      hint: "use dutyCycle for devices that come and go",
+    });
+  }
   const shape = readModelShape(base, labels);
   const setup: WorkerSetup = {
     ...{ baseFolder: base, labels, kernels, baseDtype },
@@ -68,7 +75,7 @@ export function prepareWorld(
   return {
     seed,
     config,
-    machines: drawFleet(fleet, devices, overrides, seed, hostile),
+    machines,
     pool,
     scorer: new FleetScorer({ pool, shape, maxTokens: config.plan.maxTokens }),
     pricing: new Pricing(shape, loadTokenizer(base), examples),

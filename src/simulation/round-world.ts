@@ -5,6 +5,7 @@ import { storeBaseFiles } from "../coordinator/base-files.ts";
 import type { CoordinatorConfig } from "../coordinator/config.ts";
 import { runCoordinator } from "../coordinator/run-coordinator.ts";
 import { takeUnsynced } from "../coordinator/run-journal.ts";
+import type { MaybeEvaluate } from "../coordinator/global-model.ts";
 import type { HeadShapes } from "../coordinator/update-layout.ts";
 import type { RunEvent, RunSummary } from "../coordinator/run-events.ts";
 import { MemoryBroker } from "../transport/memory.ts";
@@ -55,9 +56,17 @@ export async function playRound(
   parts: WorldParts,
   round: number,
   start: RoundStart,
-  onEvent: (atMs: number, event: RunEvent) => void,
+  onEvent: OnWorldEvent,
 ): Promise<RoundResult> {
   return new RoundWorld(parts, round, start).play(onEvent);
+}
+
+/** `gflops` gives the billions of operations of all training that has come to its end. */
+export type OnWorldEvent = (atMs: number, event: RunEvent, gflops: () => number) => void;
+
+/** Whether one world has to last for the whole run, since work outlives rounds. */
+export function isOneWorld({ mode }: CoordinatorConfig): boolean {
+  return mode.kind === "buffered";
 }
 
 class RoundWorld {
@@ -69,6 +78,7 @@ class RoundWorld {
   readonly #devices: Map<string, DeviceState>;
   readonly #disks = new Map<string, Disk>();
   #baseRoots: string[] = [];
+  readonly #numStartsOf = new Map<string, number>();
   #numStarts = 0;
 
   constructor(parts: WorldParts, round: number, start: RoundStart) {
@@ -80,7 +90,7 @@ class RoundWorld {
     this.#broker = new MemoryBroker({ clock: this.#clock, rng });
   }
 
-  async play(onEvent: (atMs: number, event: RunEvent) => void): Promise<RoundResult> {
+  async play(onEvent: OnWorldEvent): Promise<RoundResult> {
     const { config, machines, signal } = this.#parts;
     const clock = this.#clock;
     const files = await storeBaseFiles(config.base, this.#blobs.store());
@@ -92,11 +102,10 @@ class RoundWorld {
   }
 
   /** The coordinator goes on from the round before and stops once this one is saved; after the last one it ends the run. */
-  #coordinate(onEvent: (atMs: number, event: RunEvent) => void): Promise<RunSummary> {
-    const { config, machines, seed, shape, heads, scorer, scoreEvery } = this.#parts;
+  #coordinate(onEvent: OnWorldEvent): Promise<RunSummary> {
+    const { config, machines, seed, shape, heads } = this.#parts;
     const clock = this.#clock;
-    const isLast = this.#round === config.rounds;
-    const isScored = isLast || this.#round === 1 || this.#round % scoreEvery === 0;
+    const isLast = isOneWorld(config) || this.#round === config.rounds;
     const isOn = (machine: SimulatedMachine): boolean => dutyAt(machine, clock.nowMs(), seed).isOn;
     const minDevices = Math.max(config.minDevices, machines.filter(isOn).length);
     const done = new AbortController();
@@ -106,19 +115,34 @@ class RoundWorld {
         factory: this.#broker,
         clock,
         rng: this.#rng("coordinator"),
-        evaluate: isScored ? scorer.evaluation(clock) : null,
+        evaluate: this.#evaluation(),
         shape,
         heads,
         onEvent: (event) => {
           if (event.kind === "checkpoint" && !isLast) done.abort();
         },
-        log: onEvent,
+        log: (atMs, event) => onEvent(atMs, event, () => this.#gflops()),
         takeJournal: takeUnsynced,
         resume: this.#round > 1,
         store: this.#blobs.store(),
         signal: done.signal,
       },
     );
+  }
+
+  /** Scores the first round, the last, and every so many; where all rounds are played here they are counted by what is scored. */
+  #evaluation(): MaybeEvaluate | null {
+    const { config, scorer, scoreEvery } = this.#parts;
+    const isScored = (round: number): boolean =>
+      round <= 1 || round === config.rounds || round % scoreEvery === 0;
+    const evaluate = scorer.evaluation(this.#clock);
+    if (!isOneWorld(config)) return isScored(this.#round) ? evaluate : null;
+    let round = 0;
+    return (...args) => (isScored(round++) ? evaluate(...args) : Promise.resolve(null));
+  }
+
+  #gflops(): number {
+    return [...this.#devices.values()].reduce((sum, { gflops }) => sum + gflops, 0);
   }
 
   /** Lets a device be on and off as its duty cycle says. */
@@ -138,6 +162,10 @@ class RoundWorld {
     const { seed, config, pool, pricing, factors } = this.#parts;
     const { id } = machine;
     const state = this.#stateOf(id);
+    const nthStart = this.#numStartsOf.get(id) ?? 0;
+    this.#numStartsOf.set(id, nthStart + 1);
+    // Where one world lasts for the whole run, conditions change whenever the machine goes on.
+    const period = isOneWorld(config) ? nthStart + 1 : this.#round;
     const change = (changes: Partial<DeviceState>): void =>
       void this.#devices.set(id, { ...this.#stateOf(id), ...changes });
     const base = new InstalledBase(config.base, this.#baseRoots, state.hasBase, () =>
@@ -145,7 +173,7 @@ class RoundWorld {
     );
     const device = new SimulatedDevice({
       ...{ clock: this.#clock, broker: this.#broker, pool, pricing, machine, base },
-      conditions: drawConditions(machine, this.#round, seed, factors),
+      conditions: drawConditions(machine, period, seed, factors),
       fleet: config.fleet,
       disk: this.#diskOf(id, base),
       rng: this.#rng(`${id}/${this.#numStarts++}`),

@@ -56,6 +56,34 @@ export class RoundTally {
   }
 }
 
+/** Collects the rounds of a run in which they overlap; bytes are those of the updates that came and of what they were trained from. */
+export class VersionTally {
+  readonly rounds: RoundRecord[] = [];
+  #gflops = 0;
+  #updates = 0;
+  #bytesUp = 0;
+  #bytesDown = 0;
+
+  add(atMs: number, event: RunEvent, gflops: () => number): void {
+    if (event.kind === "update-received") {
+      this.#bytesUp += event.updateBytes;
+      this.#bytesDown += event.bytesDown;
+    }
+    if (event.kind === "aggregated") this.#updates = event.devices.length;
+    if (event.kind !== "round-finished") return;
+    const { round, durationMs, waitingMs } = event;
+    const before = this.#gflops;
+    this.#gflops = gflops();
+    const bytes = { bytesUp: this.#bytesUp, bytesDown: this.#bytesDown };
+    const times = { startMs: Math.max(0, atMs - durationMs), durationMs, waitingMs };
+    this.rounds.push({
+      ...{ round, ...times, updates: this.#updates, gflops: this.#gflops - before, ...bytes },
+    });
+    this.#bytesUp = 0;
+    this.#bytesDown = 0;
+  }
+}
+
 export interface SimulationSummary {
   readonly ok: boolean;
   readonly reason: string;

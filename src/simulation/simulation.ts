@@ -9,11 +9,11 @@ import type { SimulationConfig } from "./config.ts";
 import type { FleetProfile } from "./fleet-schema.ts";
 import { scoreFinalModels } from "./final-models.ts";
 import { coordinatorConfig, prepareWorld } from "./preparation.ts";
-import { playRound, type WorldParts } from "./round-world.ts";
+import { isOneWorld, playRound, type WorldParts } from "./round-world.ts";
 import { simulationData } from "./simulation-data.ts";
 import { SimulationLog } from "./simulation-log.ts";
 import { loadState, newState, saveState, type SimulationState } from "./simulation-state.ts";
-import { RoundTally, summarize, totalsOf } from "./simulation-summary.ts";
+import { RoundTally, summarize, VersionTally, totalsOf } from "./simulation-summary.ts";
 import type { SimulationSummary } from "./simulation-summary.ts";
 import type { WorkerSetup } from "./trainer-jobs.ts";
 import type { JobRunner } from "./worker-pool.ts";
@@ -75,8 +75,10 @@ async function playRounds(
     const { run, epoch } = readRunRecord(outFolder) ?? state.identity;
     state = { ...played.state, identity: { run, epoch } };
     const isSaved = state.round > before;
-    if (isSaved) saveState(outFolder, state);
-    if (isSaved && state.round < parts.config.rounds) continue;
+    const isOver = isOneWorld(parts.config) || state.round >= parts.config.rounds;
+    // A world that was to last for the whole run cannot be gone on with: what its devices were at is lost.
+    if (isSaved && (state.round >= parts.config.rounds || !isOver)) saveState(outFolder, state);
+    if (isSaved && !isOver) continue;
     const final = isSaved ? await scoreFinalModels(parts, state) : null;
     const summary = summarize({ run: played.summary, state, final }, parts.machines);
     writeJson(summaryPath, summary);
@@ -91,15 +93,18 @@ async function playNext(
   log: SimulationLog,
 ): Promise<{ state: SimulationState; summary: RunSummary }> {
   const round = before.round + 1;
-  const isLast = round === parts.config.rounds;
+  const isWhole = isOneWorld(parts.config);
+  const isLast = isWhole || round === parts.config.rounds;
   const tally = new RoundTally(round, before.nowMs);
+  const versions = new VersionTally();
   log.beginRound();
   const { summary, nowMs, devices, numEvents } = await playRound(
     parts,
     round,
     before,
-    (atMs, event) => {
+    (atMs, event, gflops) => {
       tally.add(event);
+      versions.add(atMs, event, gflops);
       log.add(atMs, event, isLast);
     },
   );
@@ -112,7 +117,11 @@ async function playNext(
     log: log.position,
     devices,
     totals,
-    rounds: summary.rounds === round ? [...before.rounds, record] : before.rounds,
+    rounds: isWhole
+      ? versions.rounds
+      : summary.rounds === round
+        ? [...before.rounds, record]
+        : before.rounds,
     dropped: summary.dropped,
     numEvents: before.numEvents + numEvents,
   };

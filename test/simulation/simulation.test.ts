@@ -2,6 +2,7 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import type { RunEvent } from "../../src/coordinator/run-events.ts";
+import type { SimulationConfigInput } from "../../src/simulation/config.ts";
 import { SmallSimulation } from "../support/small-simulation.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
@@ -122,4 +123,38 @@ test("in the end every device is pruned to the final sparsity and scored, whethe
   const lowest = Math.min(...finals.map(({ accuracy }) => accuracy));
   assert.equal(summary.final.worst.accuracy, lowest);
   assert.ok(summary.final.accuracy >= lowest);
+});
+
+const SLEEPY = {
+  fleet: {
+    profile: "gateways",
+    devices: 6,
+    overrides: { dutyCycle: { onShare: 0.6, periodSeconds: 200 }, secondsPerGflop: [5000, 50_000] },
+  },
+  coordinator: { rounds: 6, mode: { kind: "buffered", size: 3, maxStaleness: 4 } },
+} satisfies Partial<SimulationConfigInput>;
+
+test("without rounds that wait, sleeping devices deliver when they are on, and the bits are the same for any workers", async (t) => {
+  const simulation = new SmallSimulation(temporaryFolder(t), SLEEPY);
+  const { summary, events } = await simulation.run("alone", { workers: 1 });
+  assert.equal(summary.ok, true, summary.reason);
+  assert.equal(summary.perRound.length, 6);
+  const merged = events.filter((event) => event.kind === "aggregated");
+  assert.ok(merged.some(({ maxStaleness }) => maxStaleness > 0));
+  assert.ok(events.some((event) => event.kind === "device-left" && event.reason === "cut-off"));
+  const gflops = summary.perRound.reduce((sum, round) => sum + round.gflops, 0);
+  assert.ok(gflops > 0 && gflops <= summary.total.gflops * 1.000001);
+  await simulation.run("pair", { workers: 2 });
+  assert.deepEqual(simulation.leftovers("pair"), simulation.leftovers("alone"));
+});
+
+test("such a run is played anew when it was interrupted, to the same end", async (t) => {
+  const simulation = new SmallSimulation(temporaryFolder(t), SLEEPY);
+  await simulation.run("whole");
+  const broken = simulation.run("broken", {
+    interruptAt: (event) => event.kind === "checkpoint" && event.round === 3,
+  });
+  await assert.rejects(broken, /interrupted/);
+  await simulation.run("broken", { resume: true });
+  assert.deepEqual(simulation.leftovers("broken"), simulation.leftovers("whole"));
 });

@@ -35,8 +35,12 @@ export class NormBound {
   }
 
   /** The same within a round, where the updates judge each other as long as there is too little history. */
+  excessIn(norm: ChangeNorm, round: readonly ChangeNorm[]): string | null {
+    return this.#isWarm() ? this.#excess(norm, this.#history) : this.excessAmong(norm, round);
+  }
+
+  /** Judged by the others of a round alone; null also where they are too few to say who is wrong. */
   excessAmong(norm: ChangeNorm, round: readonly ChangeNorm[]): string | null {
-    if (this.#isWarm()) return this.#excess(norm, this.#history);
     if (round.length < FEWEST_PEERS) return null;
     const peers = {
       products: round.map(({ products }) => products),

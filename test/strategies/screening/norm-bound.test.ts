@@ -45,11 +45,13 @@ test("an update is judged by the history once there is enough of it, and by its 
   const far = { products: 100, heads: 1 };
   assert.equal(bound.excessOf(far), null);
   assert.equal(bound.excessAmong(far, norms(100, 1)), null, "two cannot say who is wrong");
-  assert.match(bound.excessAmong(far, norms(100, 1, 2, 1)) ?? "", /products.*66.7 times/);
+  assert.match(bound.excessIn(far, norms(100, 1, 2, 1)) ?? "", /products.*66.7 times/);
   bound.learn(norms(1, 2, 1, 2));
   assert.match(bound.excessOf(far) ?? "", /66.7 times/);
   assert.match(bound.excessOf({ products: 1, heads: 6 }) ?? "", /heads changed by 6.00, 6.00/);
   assert.equal(bound.excessOf({ products: 7, heads: 5 }), null);
+  assert.match(bound.excessIn(far, norms(100, 100, 100)) ?? "", /66.7 times/, "not by its round");
+  assert.equal(bound.excessAmong(far, norms(100, 100, 100)), null);
 });
 
 test("the bound follows the newest norms and survives a restart", () => {
