@@ -28,7 +28,7 @@ const textBytes = 512;
 const CLOSED = 1 << 30;
 
 /** Looks before sleeping, about 50 microseconds: longer than the work between two kernels of a training step. */
-const LOOKS = 20_000;
+const LOOKS = 12_000;
 
 /** A call that is shared out. */
 export interface SharedCall {
