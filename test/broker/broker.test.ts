@@ -1,7 +1,5 @@
 /** The bundled broker against clients that misbehave, and its bounds on memory. */
 import assert from "node:assert/strict";
-import { connect as tcpConnect } from "node:net";
-import type { Socket } from "node:net";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { startBroker } from "../../broker/src/broker.ts";
@@ -13,6 +11,13 @@ import { Rng } from "../../src/base/rng.ts";
 import { mqttTransportFactory } from "../../src/transport/mqtt.ts";
 import type { Transport } from "../../src/transport/transport.ts";
 import { eventually } from "../support/eventually.ts";
+import {
+  type RawConnection,
+  connectPacket,
+  publishPacket,
+  rawConnection,
+  subscribePacket,
+} from "../../bench/hostile/mqtt-packets.ts";
 
 async function brokerFor(t: TestContext, config: BrokerConfigInput = {}): Promise<Broker> {
   const broker = await startBroker({ port: 0, ...config });
@@ -29,41 +34,8 @@ function client(broker: Broker, clientId: string, clean = true): Promise<Transpo
   }).connect({ clientId, clean, keepaliveSeconds: 30 });
 }
 
-/** A raw connection; `closed` tells whether the broker has ended it. */
-async function raw(
-  broker: Broker,
-): Promise<{ socket: Socket; bytes: () => Buffer; closed: () => boolean }> {
-  const socket = tcpConnect(broker.port, "127.0.0.1");
-  let closed = false;
-  const chunks: Buffer[] = [];
-  socket.on("data", (chunk: Buffer) => chunks.push(chunk));
-  socket.on("close", () => (closed = true));
-  socket.on("error", () => {});
-  await new Promise((resolve) => socket.once("connect", resolve));
-  return { socket, bytes: () => Buffer.concat(chunks), closed: () => closed };
-}
-
-/** CONNECT of MQTT 3.1.1 with keepalive 30. */
-function connectPacket(clientId: string, clean = true, protocolLevel = 4): Buffer {
-  const id = Buffer.from(clientId);
-  const body = Buffer.concat([
-    Buffer.from([0, 4, ...Buffer.from("MQTT"), protocolLevel, clean ? 2 : 0, 0, 30]),
-    Buffer.from([id.byteLength >> 8, id.byteLength & 255]),
-    id,
-  ]);
-  return Buffer.concat([Buffer.from([0x10, body.byteLength]), body]);
-}
-
-function publishPacket(topic: string, payload: Buffer, flags: number): Buffer {
-  const name = Buffer.from(topic);
-  const withId = (flags & 6) !== 0;
-  const body = Buffer.concat([
-    Buffer.from([name.byteLength >> 8, name.byteLength & 255]),
-    name,
-    Buffer.from(withId ? [0, 1] : []),
-    payload,
-  ]);
-  return Buffer.concat([Buffer.from([0x30 | flags, body.byteLength]), body]);
+function raw(broker: Broker): Promise<RawConnection> {
+  return rawConnection(broker.port);
 }
 
 test("it listens on loopback unless told otherwise", async (t) => {
@@ -174,6 +146,46 @@ test("a stalled subscriber neither stops other topics nor lets its publisher fil
   assert.equal(accepted, 500);
   stalled.socket.destroy();
   await Promise.all([flood, one, two].map((transport) => transport.close()));
+});
+
+test("what a reader does not read is dropped beyond its own limit, and its publisher goes on", async (t) => {
+  const broker = await brokerFor(t, { maxUnsentBytes: 1024 * 1024, drainTimeoutMs: 60_000 });
+  const stalled = await raw(broker);
+  stalled.socket.write(connectPacket("stalled"));
+  stalled.socket.write(subscribePacket("t", 0));
+  await eventually("SUBACK", () => stalled.bytes().byteLength >= 9);
+  stalled.socket.pause();
+  const [flood, reader] = [await client(broker, "flood"), await client(broker, "reader")];
+  let arrivals = 0;
+  await reader.subscribe("t", () => arrivals++);
+  const payload = new Uint8Array(200 * 1024);
+  for (let i = 0; i < 200; i++) await flood.publish("t", payload, { qos: 0, retain: false });
+  await eventually("the good reader has all", () => arrivals === 200);
+  assert.ok((broker.stats().refused["slow-reader"] ?? 0) > 100);
+  assert.ok(broker.stats().unroutedBytes < 8 * 1024 * 1024, `${broker.stats().unroutedBytes}`);
+  stalled.socket.destroy();
+  await Promise.all([flood.close(), reader.close()]);
+});
+
+test("a client above its rate is read more slowly, loses nothing, and holds up nobody", async (t) => {
+  const broker = await brokerFor(t, { maxPacketsPerSecond: 200 });
+  const [fast, other] = [await client(broker, "fast"), await client(broker, "other")];
+  let arrivals = 0;
+  await other.subscribe("fast", () => arrivals++);
+  const startMs = performance.now();
+  const sending = Promise.all(
+    Array.from({ length: 600 }, () =>
+      // Large enough that they cannot all be in one read.
+      fast.publish("fast", new Uint8Array(4000), { qos: 1, retain: false }),
+    ),
+  );
+  await eventually("it is slowed down", () => broker.stats().refused["slowed-down"] !== undefined);
+  await other.publish("elsewhere", new Uint8Array(1), { qos: 1, retain: false });
+  await sending;
+  await eventually("all messages", () => arrivals === 600);
+  // Two seconds' worth at once, the other two hundred in one more second.
+  assert.ok(performance.now() - startMs > 800, `${performance.now() - startMs} ms`);
+  await Promise.all([fast.close(), other.close()]);
 });
 
 test("the queue of an absent session keeps the first messages up to its quota", async (t) => {
