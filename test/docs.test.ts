@@ -11,7 +11,14 @@ import { controllers } from "../src/strategies/controllers/index.ts";
 import { listFiles, projectRoot, readSource } from "./support/sources.ts";
 
 const documents = [
-  ...["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "GLOSSARY.md", "CHANGELOG.md"],
+  ...[
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "GLOSSARY.md",
+    "CHANGELOG.md",
+    "SECURITY.md",
+  ],
   ...listFiles(["docs", "broker", "bench", "models"], ".md"),
 ];
 
