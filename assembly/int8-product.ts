@@ -1,6 +1,6 @@
 /** Products with an int8 weight: rows of a are quantised on the fly, sums are exact integers. */
 import { dotOffset } from "./int8-dot";
-import { inverseOf, largestBits, packInputs, packOutputs, quantiseRow, scaleOf } from "./int8-pack";
+import { packInputs, packOutputs } from "./int8-panel";
 import { rowTimesOutputs } from "./int8-row";
 import {
   Dot,
@@ -12,6 +12,7 @@ import {
   TILE_BYTES,
   tile,
 } from "./int8-tile";
+import { inverseOf, largestBits, quantiseRow, scaleOf } from "./quantise-row";
 
 // The recipe of SwitchBack (Wortsman et al. 2023, arXiv 2304.13013, section 2.2): both large products of a
 // frozen linear layer in int8, a scale for each row of a and each output of the weight. A result is the f32

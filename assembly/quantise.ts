@@ -1,7 +1,7 @@
 /** Weights to int8 and int4 and back: row-major, symmetric, the scales beside the values. */
 import { narrowToHalf, widenHalf } from "./convert";
-import { inverseOf, largestBits, quantised, scaleOf } from "./int8-pack";
-import { storeLanes } from "./lanes";
+import { inverseOf, largestBits, quantised, scaleOf } from "./quantise-row";
+import { loadLanes, storeLanes } from "./lanes";
 
 /** Columns of an int4 row that share a scale. */
 const GROUP: i32 = 32;
@@ -23,7 +23,7 @@ export function quantiseRowsInt8(
     const inverse = f32x4.splat(inverseOf(bits));
     for (let left = cols; left > 0; left -= 4) {
       const count = min(left, 4);
-      const q = quantised(inp, 0, inverse, count);
+      const q = quantised(loadLanes(inp, count), inverse);
       storeBytes(values, i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(q, q), q), count);
       values += count;
       inp += (<usize>count) << 2;
