@@ -1,5 +1,6 @@
 /** The settings of a device agent, device.json: their meaning, limits and defaults. */
 import * as v from "valibot";
+import { baseDtypes } from "../base/base-dtype.ts";
 import { parseSettings } from "../base/settings.ts";
 import { ID_PATTERN } from "../protocol/topics.ts";
 
@@ -34,6 +35,8 @@ const schema = v.strictObject({
   staysAfterRun: v.optional(v.boolean(), false),
   /** Kernel module: "simd" gives the same bits on every machine, "auto" the faster one that runs here. */
   kernels: v.optional(v.picklist(["simd", "relaxed", "auto"]), "auto"),
+  /** What the frozen base is held in. A run that folds adapters into the base ("merge") needs "f32". */
+  baseDtype: v.optional(v.picklist(baseDtypes), "f32"),
   /** Threads to train on; the same results for any number. "auto": one per core. */
   threads: v.optional(v.union([v.pipe(positive, v.maxValue(64)), v.literal("auto")]), 1),
   /** Memory that the process may take, resident; absent: the container's limit or the machine's memory. Larger plans are refused. */

@@ -67,6 +67,7 @@ async function run(options: Options): Promise<void> {
         examples,
         deviceId,
         kernels: config.kernels,
+        baseDtype: config.baseDtype,
         threads: config.threads,
         memory: fileMemory(join(config.stateFolder, "pruning.safetensors")),
         budget: () => smallestBound(bounds()),
