@@ -6,13 +6,17 @@
  * One JSON line per model.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { baseDtypes } from "../../src/base/base-dtype.ts";
+import { fullStructure } from "../../src/base/structure.ts";
 import { DEVICE_ENVIRONMENT, DEVICE_FLAGS } from "../../src/cli/small-heap.ts";
+import { trainingMemory } from "../../src/cost/memory.ts";
+import { agentBytes, processBytes } from "../../src/cost/process.ts";
+import { readModelShape } from "../../src/models/shape.ts";
 import type { TrainPlan } from "../../src/protocol/messages.ts";
 import { examplesOf, writeModelFolder } from "./model-folder.ts";
 import type { MemoryJob, MemoryReport } from "./process.ts";
@@ -52,10 +56,23 @@ try {
     const shape = memoryShapes[key];
     if (shape === undefined) throw new Error(`no shape ${key}`);
     const report = measure(key, shape);
-    console.log(JSON.stringify({ shape: shape.name, aimBytes: shape.aimBytes, ...report }));
+    const forecastBytes = forecast(join(root, key));
+    const { name, aimBytes } = shape;
+    console.log(JSON.stringify({ shape: name, aimBytes, forecastBytes, ...report }));
   }
 } finally {
   if (args.folder === undefined) rmSync(root, { recursive: true });
+}
+
+/** What `fedspine plan` says about the whole process. */
+function forecast(folder: string): number {
+  const shape = readModelShape(folder, LABELS);
+  const { rank, targets, batchSize, maxTokens: numTokens, trainHead, dropout } = plan;
+  const memory = trainingMemory(shape, {
+    ...{ rank, targets, batchSize, numTokens, trainHead, dropout, baseDtype },
+    ...{ structure: fullStructure(shape.units), scoresUnits: false, recompute: args.recompute },
+  });
+  return processBytes(agentBytes(statSync(join(folder, "tokenizer.json")).size), memory);
 }
 
 function measure(key: string, shape: MemoryShape): MemoryReport {

@@ -88,6 +88,10 @@ const commands: Readonly<Record<string, CommandEntry>> = {
     summary: "turn the folder of a run into one HTML page",
     load: () => import("./commands/report.ts"),
   },
+  plan: {
+    summary: "forecast the memory and time of training a model, before anything is tried",
+    load: () => import("./commands/plan.ts"),
+  },
   bench: {
     summary: "measure training steps here, whole and pruned; describe this machine to simulations",
     load: () => import("./commands/bench.ts"),

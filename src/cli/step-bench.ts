@@ -3,6 +3,7 @@ import type { ThreadChoice } from "../backend/threads/load.ts";
 import type { BaseDtype } from "../base/base-dtype.ts";
 import { Rng } from "../base/rng.ts";
 import { fullStructure } from "../base/structure.ts";
+import type { TargetPattern } from "../base/target-pattern.ts";
 import { uniformStructure } from "../cost/approximate.ts";
 import { stepFlops } from "../cost/flops.ts";
 import { trainingMemory } from "../cost/memory.ts";
@@ -41,6 +42,9 @@ export interface StepBenchOptions {
   readonly kernels: KernelChoice;
   readonly baseDtype: BaseDtype;
   readonly threads: ThreadChoice;
+  /** Layers with an adapter, by default all linear ones. */
+  readonly targets?: TargetPattern;
+  readonly recompute?: boolean;
   /** Steps are repeated for about so long, and at least three times. */
   readonly durationMs: number;
 }
@@ -55,8 +59,10 @@ const MOST_STEPS = 200;
 /** Trains a classifier on random token ids. Throws CheckpointError for a model that cannot be one. */
 export function measureStep(
   { batchSize, numTokens, sparsity }: StepCase,
-  { model: folder, rank, kernels, baseDtype, threads, durationMs }: StepBenchOptions,
+  options: StepBenchOptions,
 ): MeasuredStep {
+  const { model: folder, rank, kernels, baseDtype, threads, durationMs } = options;
+  const { targets = SETUP.targets, recompute = false } = options;
   const shape = readModelShape(folder, LABELS);
   const structure = sparsity === 0 ? fullStructure(shape.units) : uniformStructure(shape, sparsity);
   const engine = openEngine({ kernels, threads });
@@ -66,7 +72,7 @@ export function measureStep(
     structure,
     baseDtype,
   });
-  const { targets, trainHead, dropout } = SETUP;
+  const { trainHead, dropout } = SETUP;
   const lora = { rank, alpha: 2 * rank, targets, dropout };
   const adapted = AdaptedModel.attach(model, { lora, trainHead, seed: 1 });
   const rng = Rng.fromSeed(1).fork("bench");
@@ -78,11 +84,13 @@ export function measureStep(
     ...FINE_TUNE_DEFAULTS,
     steps: WARM_UP_STEPS + MOST_STEPS,
     batchSize,
+    recompute,
   });
   const durations = timedSteps(tuner, durationMs);
   const { weights, state, stepPeak } = engine.stats;
   engine.dispose();
-  const setup = { ...SETUP, structure, rank, batchSize, numTokens, baseDtype };
+  const sizes = { structure, rank, targets, batchSize, numTokens };
+  const setup = { ...SETUP, ...sizes, baseDtype, recompute };
   const { forward, backward } = stepFlops(shape, setup);
   const gflopsPerStep = (forward + backward) / 1e9;
   const stepMs = median(durations);
