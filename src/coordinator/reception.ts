@@ -13,6 +13,7 @@ import type { RoundInput } from "./round-state.ts";
 import type { RunEvent } from "./run-events.ts";
 import type { RunJournal } from "./run-journal.ts";
 import type { DropTally } from "./tallies.ts";
+import { QUARANTINE_MS, TwinWatch } from "./twin-watch.ts";
 
 export interface ReceptionParts {
   readonly clock: Clock;
@@ -44,6 +45,7 @@ export const DISPLACED = "another coordinator of this fleet has taken over";
 export class Reception implements ControlListener {
   readonly #parts: ReceptionParts;
   readonly #host: RoundHost;
+  readonly #twins: TwinWatch;
   #link: TransportState = "connected";
   #checkedMs = 0;
   #timer: Timer | null = null;
@@ -51,6 +53,7 @@ export class Reception implements ControlListener {
   constructor(parts: ReceptionParts, host: RoundHost) {
     this.#parts = parts;
     this.#host = host;
+    this.#twins = new TwinWatch(parts.clock);
   }
 
   /** Starts watching the leases. */
@@ -87,6 +90,8 @@ export class Reception implements ControlListener {
       return;
     }
     if (this.#host.isBusy) return void channel.send(device, { kind: "busy" }, this.#host.round);
+    if (message.kind === "hello" && this.#twins.hello(device, message.boot)) this.#part(device);
+    if (this.#twins.isQuarantined(device)) return this.dropped(device, "quarantined", message.kind);
     if (epoch > channel.epoch && channel.outgrow(epoch)) void channel.announce("here");
     if (message.kind === "hello") return this.#greet(device, message);
     if (message.kind === "bye") {
@@ -107,6 +112,15 @@ export class Reception implements ControlListener {
     if (arrival === "displaced") return this.dropped(device, "taken-id", "two devices use this id");
     if (arrival === "joined") this.#joined(device);
     this.#host.feed({ kind: "present", device });
+  }
+
+  /** Takes out both machines of an id. */
+  #part(device: string): void {
+    const { roster, channel, tell } = this.#parts;
+    roster.forget(device);
+    channel.forget(device);
+    tell({ kind: "device-quarantined", device, forMs: QUARANTINE_MS });
+    this.#host.feed({ kind: "left", device });
   }
 
   /** Renews the lease; false for a device that has not said hello to this coordinator. */

@@ -81,6 +81,11 @@ export class Roster {
     this.#entries.set(device, { boot: UNKNOWN_BOOT, pastBoots: new Set(), profile, ...state });
   }
 
+  /** Whoever says hello with this id next is taken as new. */
+  forget(device: string): void {
+    this.#entries.delete(device);
+  }
+
   /** Any other message of a device. */
   seen(device: string): "joined" | "known" | "unknown" {
     const entry = this.#entries.get(device);

@@ -70,7 +70,10 @@ const decidedSchema = v.object({
   ),
   profiles: v.record(
     v.string(),
-    v.object({ type: v.string(), cores: count, memoryBytes: count, hasBase: v.boolean() }),
+    v.object({
+      ...{ type: v.string(), cores: count, memoryBytes: count, hasBase: v.boolean() },
+      tensorBytes: v.exactOptional(count),
+    }),
   ),
   controller: v.unknown(),
 });

@@ -117,13 +117,11 @@ for (const [reason, act] of Object.entries(messages)) {
 }
 
 test("a second process with a taken id is dropped and counted as taken-id", (t) =>
-  expectDropped(t, "taken-id", async ({ fleet, coordinator, stranger }) => {
-    // Its hello displaces the real device for a moment; when that one speaks again, two share the id.
-    stranger.says("a", HELLO);
-    await fleet.until("the stranger is taken for a", () => count(coordinator, "device-joined") > 2);
-    const twin = fleet.device("a", { numSamples: 10 });
-    await fleet.until("another a", () => twin.events.length > 0);
-    stranger.says("a", HELLO);
+  expectDropped(t, "taken-id", ({ stranger }) => {
+    // One start that comes back after another may be a late message; more of it is a matter of quarantine.
+    for (const boot of ["boot-1111", "boot-2222", "boot-1111"]) {
+      stranger.says("a", { ...HELLO, boot } as DeviceMessage);
+    }
   }));
 
 test("bytes that are no frame are dropped and counted", (t) =>

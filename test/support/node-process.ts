@@ -12,10 +12,13 @@ export class NodeProcess<Line> {
   readonly #child: ChildProcess;
   #errors = "";
 
-  /** `program` is a path below dist. */
-  constructor(program: string, args: readonly string[]) {
+  /** `program` is a path below dist; `env` is added to this process's. */
+  constructor(program: string, args: readonly string[], env: NodeJS.ProcessEnv = {}) {
     const path = fileURLToPath(new URL(program, DIST));
-    const child = spawn(process.execPath, [path, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(process.execPath, [path, ...args], {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, ...env },
+    });
     this.#child = child;
     createInterface({ input: child.stdout }).on("line", (line) =>
       this.lines.push(JSON.parse(line) as Line),
