@@ -40,6 +40,7 @@ export interface Broker {
 
 const CONNACK_CODES: Record<Refusal, number> = {
   "identifier-rejected": 2,
+  "too-many-sessions": 3,
   "bad-credentials": 4,
   "not-authorized": 5,
 };
@@ -94,6 +95,8 @@ class BrokerCore implements Door {
   readonly #requests = new WeakMap<Client, ConnectPacket>();
   readonly #sessions = new WeakMap<Client, Session>();
   readonly #peers = new WeakMap<Connection, Peer>();
+  /** Client ids of durable sessions. */
+  readonly #durable = new Set<string>();
   readonly #refused: Record<string, number> = {};
   readonly #accessCheck: NodeJS.Timeout;
   #published = 0;
@@ -233,7 +236,7 @@ class BrokerCore implements Door {
     const packet = this.#requests.get(client);
     if (packet === undefined) return "not-authorized";
     const { clientId, clean = true, will } = packet;
-    return this.#policy.connect({
+    const verdict = this.#policy.connect({
       clientId,
       clean,
       username,
@@ -241,6 +244,20 @@ class BrokerCore implements Door {
       will: will === undefined ? undefined : messageOf(will),
       certificate: this.#peers.get(client.conn)?.certificate,
     });
+    if (typeof verdict === "string") return verdict;
+    return this.#hasRoom(clientId, clean) ? verdict : "too-many-sessions";
+  }
+
+  /** A session lives on without its connection until its client connects with a clean one. */
+  #hasRoom(clientId: string, clean: boolean): boolean {
+    if (clean) {
+      this.#durable.delete(clientId);
+      return true;
+    }
+    const isKnown = this.#durable.has(clientId);
+    if (!isKnown && this.#durable.size >= this.#config.maxSessions) return false;
+    this.#durable.add(clientId);
+    return true;
   }
 
   /** Its will is published first, under the rights that it had. */

@@ -71,6 +71,8 @@ const schema = v.strictObject({
   maxUnsentBytes: v.optional(positive, 16 * 1024 * 1024),
   /** How often rights are looked at again, so that who has lost them is cut off. */
   accessCheckMs: v.optional(positive, 500),
+  /** Durable sessions, absent ones included; a client that wants one more is refused. */
+  maxSessions: v.optional(positive, 2000),
   /** Messages kept for one absent durable session; later ones are dropped. */
   maxOfflineMessages: v.optional(positive, 1000),
   /** Bytes kept for one absent durable session. */

@@ -24,7 +24,8 @@ export interface MessageRequest {
 }
 
 /** CONNACK codes of MQTT 3.1.1, table 3.1. */
-export type Refusal = "identifier-rejected" | "bad-credentials" | "not-authorized";
+export type Refusal =
+  "identifier-rejected" | "bad-credentials" | "not-authorized" | "too-many-sessions";
 
 /** What one connected client may do. */
 export interface Session {

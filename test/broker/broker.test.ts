@@ -160,7 +160,7 @@ test("what a reader does not read is dropped beyond its own limit, and its publi
   await reader.subscribe("t", () => arrivals++);
   const payload = new Uint8Array(200 * 1024);
   for (let i = 0; i < 200; i++) await flood.publish("t", payload, { qos: 0, retain: false });
-  await eventually("the good reader has all", () => arrivals === 200);
+  await eventually("the good reader has all", () => arrivals === 200, 30_000);
   assert.ok((broker.stats().refused["slow-reader"] ?? 0) > 100);
   assert.ok(broker.stats().unroutedBytes < 8 * 1024 * 1024, `${broker.stats().unroutedBytes}`);
   stalled.socket.destroy();
@@ -179,10 +179,14 @@ test("a client above its rate is read more slowly, loses nothing, and holds up n
       fast.publish("fast", new Uint8Array(4000), { qos: 1, retain: false }),
     ),
   );
-  await eventually("it is slowed down", () => broker.stats().refused["slowed-down"] !== undefined);
+  await eventually(
+    "it is slowed down",
+    () => broker.stats().refused["slowed-down"] !== undefined,
+    30_000,
+  );
   await other.publish("elsewhere", new Uint8Array(1), { qos: 1, retain: false });
   await sending;
-  await eventually("all messages", () => arrivals === 600);
+  await eventually("all messages", () => arrivals === 600, 30_000);
   // Two seconds' worth at once, the other two hundred in one more second.
   assert.ok(performance.now() - startMs > 800, `${performance.now() - startMs} ms`);
   await Promise.all([fast.close(), other.close()]);
@@ -211,6 +215,20 @@ test("the queue of an absent session keeps the first messages up to its quota", 
     await eventually("the leave", () => broker.stats().clients === 1);
   }
   await sender.close();
+});
+
+test("durable sessions are bounded, and one that ends makes room", async (t) => {
+  const broker = await brokerFor(t, { maxSessions: 2 });
+  for (const id of ["a", "b"]) await (await client(broker, id, false)).close();
+  const third = await raw(broker);
+  third.socket.write(connectPacket("c", false));
+  await eventually("the refusal", () => third.closed());
+  assert.deepEqual([...third.bytes()], [0x20, 2, 0, 3]);
+  assert.equal(broker.stats().refused["too-many-sessions"], 1);
+  await (await client(broker, "c")).close();
+  await (await client(broker, "a", false)).close();
+  await (await client(broker, "b")).close();
+  await (await client(broker, "c", false)).close();
 });
 
 test("retained topics are bounded, and clearing one makes room", async (t) => {
