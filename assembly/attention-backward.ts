@@ -85,7 +85,7 @@ export function attentionBackwardF32(
             );
             const isFirst = h == g * group && (causal ? j == i : i == 0);
             const to = kv + <usize>j * kvWidth;
-            foldBlock(dK + to, dV + to, kvWidth, scratch, block, rows, keys, D, scale, i32(!isFirst), onDiagonal);
+            foldBlock(dK + to, dV + to, kvWidth, scratch, block, rows, keys, D, i32(!isFirst), onDiagonal);
           }
         }
       }

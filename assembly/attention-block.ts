@@ -2,7 +2,7 @@
  * A block of queries against a block of keys in the backward pass of attention. What belongs to the block of
  * queries lies in scratch: in panels to be multiplied by keys, and in columns to be added up for them.
  */
-import { PANEL, STEP, STRIP, foldTile, mixPanel, roundUp, scoreTile } from "./attention-tile";
+import { PANEL, SPILL_BYTES, STEP, STRIP, foldTile, mixPanel, roundUp, scoreTile } from "./attention-tile";
 import { packColumns, packQueries } from "./attention-pack";
 import { hideLater, pullBackPanel } from "./attention-softmax";
 import { fold2 } from "./loops";
@@ -19,9 +19,11 @@ export function blockSize(T: i32): i32 {
   return min(roundUp(T, PANEL), MOST);
 }
 
-// A block's part of scratch: factors, lse and delta; weights and their gradients, a panel of eight queries
+// A block's part of scratch: scales, ones, room for a tile, lse and delta; weights and their gradients, a panel of eight queries
 // below the other; queries and their gradients in panels, and once more in columns.
-const LSE: usize = 32;
+const ONES: usize = 32;
+const SPILL: usize = 64;
+const LSE: usize = SPILL + <usize>SPILL_BYTES;
 const DELTA: usize = LSE + 4 * <usize>MOST;
 const WEIGHTS: usize = DELTA + 4 * <usize>MOST;
 
@@ -69,6 +71,7 @@ export function openBlock(
 ): void {
   v128.store(scratch, f32x4.splat(scale));
   v128.store(scratch, f32x4.splat(scale), 16);
+  v128.store(scratch, f32x4.splat(1), ONES);
   const queryColumns = columns(scratch, block, D);
   packColumns(queryColumns, panelStep(block), q, rowBytes, rows, D);
   const slopeColumns = queryColumns + <usize>(4 * block * roundUp(D, PANEL));
@@ -143,6 +146,7 @@ export function pullBackBlock(
       D,
       scratch,
       accumulate,
+      scratch + SPILL,
     );
     weights += panelStep(block);
     panel += <usize>D * STEP;
@@ -159,10 +163,11 @@ export function foldBlock(
   rows: i32,
   keys: i32,
   D: i32,
-  scale: f32,
   accumulate: i32,
   onDiagonal: bool,
 ): void {
+  const ones = scratch + ONES;
+  const spill = scratch + SPILL;
   const weights = scratch + WEIGHTS;
   const slopes = weights + <usize>(4 * block * block);
   let query = columns(scratch, block, D);
@@ -178,8 +183,8 @@ export function foldBlock(
       const own = min(STRIP, keys - s);
       const to = <usize>s * rowBytes + ((<usize>d) << 2);
       const slope = from + toSlope;
-      foldTile(dV + to, rowBytes, weights + at, panelStep(block), slope, left, own, count, 1, accumulate);
-      foldTile(dK + to, rowBytes, slopes + at, panelStep(block), from, left, own, count, scale, accumulate);
+      foldTile(dV + to, rowBytes, weights + at, panelStep(block), slope, left, own, count, ones, accumulate, spill);
+      foldTile(dK + to, rowBytes, slopes + at, panelStep(block), from, left, own, count, scratch, accumulate, spill);
     }
     query += panelStep(block);
   }

@@ -3,7 +3,6 @@
  * eight numbers side by side, so that softmax works down the lanes, and a panel serves the next product
  * as it stands.
  */
-import { loadLanes, storeLanes } from "./lanes";
 import { madd } from "./simd";
 
 /** Queries, or columns of a head, in a panel: two vectors. */
@@ -11,6 +10,9 @@ export const PANEL: i32 = 8;
 
 /** Bytes from one step to the next in a panel. */
 export const STEP: usize = 32;
+
+/** Bytes of a tile. */
+export const SPILL_BYTES: i32 = 128;
 
 /** Keys in a strip: one vector. */
 export const STRIP: i32 = 4;
@@ -61,8 +63,9 @@ export function scoreTile(out: usize, strip: usize, panel: usize, D: i32): void 
 }
 
 /**
- * out[rows, columns] = factor weights^T b (+ out) for up to four queries, half a panel of weights [K, 8], and
- * eight columns b [K, 8]; `factors` holds one number for each query.
+ * out[rows, columns] = factors weights^T b (+ out) for up to four queries, half a panel of weights [K, 8], and
+ * eight columns b [K, 8]; `factors` holds one number for each query. `spill` has SPILL_BYTES to hold a tile
+ * that is not stored whole.
  */
 export function mixTile(
   out: usize,
@@ -74,6 +77,7 @@ export function mixTile(
   columns: i32,
   factors: usize,
   accumulate: i32,
+  spill: usize,
 ): void {
   let c00 = f32x4.splat(0);
   let c01 = c00;
@@ -101,13 +105,15 @@ export function mixTile(
     weights += STEP;
     b += STEP;
   }
-  storeRow(out, c00, c01, v128.load32_splat(factors), columns, accumulate);
-  if (rows < 2) return;
-  storeRow((out += outRow), c10, c11, v128.load32_splat(factors, 4), columns, accumulate);
-  if (rows < 3) return;
-  storeRow((out += outRow), c20, c21, v128.load32_splat(factors, 8), columns, accumulate);
-  if (rows < 4) return;
-  storeRow((out += outRow), c30, c31, v128.load32_splat(factors, 12), columns, accumulate);
+  if (rows == 4 && columns == PANEL) {
+    storeRow(out, c00, c01, v128.load32_splat(factors), accumulate);
+    storeRow((out += outRow), c10, c11, v128.load32_splat(factors, 4), accumulate);
+    storeRow((out += outRow), c20, c21, v128.load32_splat(factors, 8), accumulate);
+    storeRow((out += outRow), c30, c31, v128.load32_splat(factors, 12), accumulate);
+    return;
+  }
+  spillTile(spill, c00, c01, c10, c11, c20, c21, c30, c31);
+  storeEdge(out, outRow, spill, rows, columns, factors, accumulate);
 }
 
 /**
@@ -125,12 +131,13 @@ export function mixPanel(
   D: i32,
   factors: usize,
   accumulate: i32,
+  spill: usize,
 ): void {
   const lower = out + 4 * outRow;
   for (let d: i32 = 0; d < D; d += PANEL) {
     const columns = min(PANEL, D - d);
     const at = (<usize>d) << 2;
-    mixTile(out + at, outRow, weights, b, keys, min(count, 4), columns, factors, accumulate);
+    mixTile(out + at, outRow, weights, b, keys, min(count, 4), columns, factors, accumulate, spill);
     if (count > 4) {
       mixTile(
         lower + at,
@@ -142,6 +149,7 @@ export function mixPanel(
         columns,
         factors + 16,
         accumulate,
+        spill,
       );
     }
     b += panelBytes;
@@ -149,7 +157,7 @@ export function mixPanel(
 }
 
 /**
- * out[rows, columns] = factor weights b (+ out) for up to four keys over `queries` of them: weights of a key
+ * out[rows, columns] = factors weights b (+ out) for up to four keys over `queries` of them: weights of a key
  * lie eight to a panel, panels are `panelBytes` apart, and b [queries, 8] has one row per query.
  */
 export function foldTile(
@@ -161,8 +169,9 @@ export function foldTile(
   queries: i32,
   rows: i32,
   columns: i32,
-  factor: f32,
+  factors: usize,
   accumulate: i32,
+  spill: usize,
 ): void {
   let c00 = f32x4.splat(0);
   let c01 = c00;
@@ -194,46 +203,72 @@ export function foldTile(
     }
     weights += panelBytes;
   }
-  const all = f32x4.splat(factor);
-  storeRow(out, c00, c01, all, columns, accumulate);
-  if (rows < 2) return;
-  storeRow((out += outRow), c10, c11, all, columns, accumulate);
-  if (rows < 3) return;
-  storeRow((out += outRow), c20, c21, all, columns, accumulate);
-  if (rows < 4) return;
-  storeRow((out += outRow), c30, c31, all, columns, accumulate);
+  if (rows == STRIP && columns == PANEL) {
+    const factor = v128.load32_splat(factors);
+    storeRow(out, c00, c01, factor, accumulate);
+    storeRow((out += outRow), c10, c11, factor, accumulate);
+    storeRow((out += outRow), c20, c21, factor, accumulate);
+    storeRow((out += outRow), c30, c31, factor, accumulate);
+    return;
+  }
+  spillTile(spill, c00, c01, c10, c11, c20, c21, c30, c31);
+  storeEdge(out, outRow, spill, rows, columns, factors, accumulate);
 }
 
 // @ts-ignore: decorator
 @inline
-function storeRow(
-  out: usize,
-  left: v128,
-  right: v128,
-  factor: v128,
-  columns: i32,
-  accumulate: i32,
-): void {
+function storeRow(out: usize, left: v128, right: v128, factor: v128, accumulate: i32): void {
   left = f32x4.mul(factor, left);
   right = f32x4.mul(factor, right);
-  if (columns == PANEL) {
-    if (accumulate) {
-      left = f32x4.add(v128.load(out), left);
-      right = f32x4.add(v128.load(out, 16), right);
-    }
-    v128.store(out, left);
-    v128.store(out, right, 16);
-  } else {
-    storePart(out, left, right, columns, accumulate);
+  if (accumulate) {
+    left = f32x4.add(v128.load(out), left);
+    right = f32x4.add(v128.load(out, 16), right);
   }
+  v128.store(out, left);
+  v128.store(out, right, 16);
 }
 
-/** The first one to seven columns of a row. */
-function storePart(out: usize, left: v128, right: v128, columns: i32, accumulate: i32): void {
-  const first = min(columns, 4);
-  if (accumulate) left = f32x4.add(loadLanes(out, first), left);
-  storeLanes(out, left, first);
-  if (columns <= 4) return;
-  if (accumulate) right = f32x4.add(loadLanes(out + 16, columns - 4), right);
-  storeLanes(out + 16, right, columns - 4);
+/** Constant offsets from one address: only so does V8 merge neighbours into vectors of 256 bits. */
+// @ts-ignore: decorator
+@inline
+function spillTile(
+  to: usize,
+  c00: v128,
+  c01: v128,
+  c10: v128,
+  c11: v128,
+  c20: v128,
+  c21: v128,
+  c30: v128,
+  c31: v128,
+): void {
+  v128.store(to, c00);
+  v128.store(to, c01, 16);
+  v128.store(to, c10, 32);
+  v128.store(to, c11, 48);
+  v128.store(to, c20, 64);
+  v128.store(to, c21, 80);
+  v128.store(to, c30, 96);
+  v128.store(to, c31, 112);
+}
+
+/** Writes the part of a spilled tile that lies inside out, one factor for each row, rounding as `storeRow` does. */
+function storeEdge(
+  out: usize,
+  outRow: usize,
+  spill: usize,
+  rows: i32,
+  columns: i32,
+  factors: usize,
+  accumulate: i32,
+): void {
+  for (let r: i32 = 0; r < rows; r++) {
+    const factor = load<f32>(factors + ((<usize>r) << 2));
+    for (let c: usize = 0; c < (<usize>columns) << 2; c += 4) {
+      const sum = factor * load<f32>(spill + c);
+      store<f32>(out + c, accumulate ? load<f32>(out + c) + sum : sum);
+    }
+    out += outRow;
+    spill += STEP;
+  }
 }

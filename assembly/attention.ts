@@ -3,7 +3,7 @@
  * scores of eight queries are the most that there are at a time, and of the weights only the logarithm of
  * each row's sum is kept (FlashAttention-2, arXiv 2307.08691).
  */
-import { PANEL, STEP, STRIP, mixPanel, roundUp, scoreTile } from "./attention-tile";
+import { PANEL, SPILL_BYTES, STEP, STRIP, mixPanel, roundUp, scoreTile } from "./attention-tile";
 import { packColumns, packQueries, packStrips } from "./attention-pack";
 import { backwardScratchBytes } from "./attention-backward";
 import { hideLater, softmaxPanel } from "./attention-softmax";
@@ -14,12 +14,12 @@ export function attentionScratchBytes(T: i32, D: i32): i32 {
   return max<i32>(forwardScratchBytes(T, D), backwardScratchBytes(T, D));
 }
 
-/** Sums, a panel of queries, its scores, strips of keys and panels of values. */
+/** Sums, room for a tile, a panel of queries, its scores, strips of keys and panels of values. */
 // @ts-ignore: decorator
 @inline
 function forwardScratchBytes(T: i32, D: i32): i32 {
   const keys = roundUp(T, STRIP);
-  return 64 + ((D + keys) << 5) + ((keys * D) << 2) + ((T * roundUp(D, PANEL)) << 2);
+  return 64 + SPILL_BYTES + ((D + keys) << 5) + ((keys * D) << 2) + ((T * roundUp(D, PANEL)) << 2);
 }
 
 /**
@@ -50,7 +50,8 @@ export function attentionF32(
   const width = <usize>(H * D) << 2;
   const kvWidth = <usize>(G * D) << 2;
   const headBytes = (<usize>D) << 2;
-  const panel = scratch + 64;
+  const spill = scratch + 64;
+  const panel = spill + SPILL_BYTES;
   const scores = panel + <usize>D * STEP;
   const keyStrips = scores + <usize>roundUp(T, STRIP) * STEP;
   const valuePanels = keyStrips + <usize>roundUp(T, STRIP) * headBytes;
@@ -76,7 +77,7 @@ export function attentionF32(
           if (causal) hideLater(scores + <usize>i * STEP, count, -Infinity);
           const rowSums = lse + ((at * H + h) << 2);
           softmaxPanel(scores, keys, scratch, rowSums, (<usize>H) << 2, count);
-          mixPanel(out + head, width, scores, valuePanels, valueBytes, keys, count, D, scratch, 0);
+          mixPanel(out + head, width, scores, valuePanels, valueBytes, keys, count, D, scratch, 0, spill);
         }
       }
     }

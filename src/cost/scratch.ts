@@ -20,13 +20,14 @@ export function matmulScratchBytes(M: number, N: number, K: number): number {
 const PANEL = 8;
 const STRIP = 4;
 const BLOCK = 64;
+const SPILL_BYTES = 128;
 
 /** Of attention over sequences of up to T tokens with heads of size D. */
 export function attentionScratchBytes(T: number, D: number): number {
   const roundUp = (n: number, to: number): number => Math.ceil(n / to) * to;
   const [keys, columns] = [roundUp(T, STRIP), roundUp(D, PANEL)];
-  const forward = 64 + 4 * (PANEL * (D + keys) + keys * D + T * columns);
+  const forward = 64 + SPILL_BYTES + 4 * (PANEL * (D + keys) + keys * D + T * columns);
   const block = Math.min(roundUp(T, PANEL), BLOCK);
-  const ofBlock = 32 + 8 * BLOCK + 8 * block * (block + D + columns);
+  const ofBlock = 64 + SPILL_BYTES + 8 * BLOCK + 8 * block * (block + D + columns);
   return Math.max(forward, ofBlock + 4 * keys * (2 * D + columns));
 }
