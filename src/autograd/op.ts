@@ -37,15 +37,21 @@ export function overGradient(engine: Engine, dOut: Tensor): Tensor {
 export function defineOp<Args extends unknown[], Saved extends object | null>(
   definition: OpDefinition<Args, Saved>,
 ): (tape: Tape, ...args: Args) => Tensor {
-  return (tape, ...args) =>
-    tape.scope(() => {
-      const { out, saved } = definition.forward(tape, ...args);
-      const inputs = definition.inputs(...args);
-      // An operation that is switched off returns its input: there is nothing to record.
-      if (inputs.includes(out)) return out;
-      const backward = (dOut: Tensor, wanted: readonly boolean[]) =>
-        definition.backward(tape.engine, saved, dOut, wanted);
-      tape.record(out, inputs, backward, saved);
-      return out;
-    });
+  return (tape, ...args) => {
+    const { arena } = tape.engine;
+    const mark = arena.mark();
+    const { out, saved } = definition.forward(tape, ...args);
+    const inputs = definition.inputs(...args);
+    // An operation that is switched off returns its input: there is nothing to record.
+    if (!inputs.includes(out) && tape.wants(inputs)) {
+      tape.record(
+        out,
+        inputs,
+        (dOut, wanted) => definition.backward(tape.engine, saved, dOut, wanted),
+        saved,
+      );
+    }
+    arena.sweep(mark, out.ptr);
+    return out;
+  };
 }

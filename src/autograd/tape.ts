@@ -39,6 +39,10 @@ export class Tape {
   readonly #nodes: Node[];
   readonly #tracked: Set<Tensor>;
   readonly #gradients: Map<Tensor, Tensor>;
+  // Made once, where a closure for each operation would be garbage.
+  readonly #isTracked = (tensor: Tensor | null): boolean => this.tracks(tensor);
+  readonly #holdOne = (tensor: Tensor): void => this.#hold(tensor);
+  readonly #letGoOne = (tensor: Tensor): void => this.engine.arena.letGo(tensor.ptr);
 
   constructor(engine: Engine, options: TapeOptions = {}) {
     this.engine = engine;
@@ -62,6 +66,15 @@ export class Tape {
     return tensor !== null && (tensor.requiresGrad || this.#tracked.has(tensor));
   }
 
+  /** Whether an operation on these inputs is to be recorded. */
+  wants(inputs: readonly (Tensor | null)[]): boolean {
+    for (let i = 0; i < inputs.length; i++) {
+      const input = inputs[i] ?? null;
+      if (this.recording ? this.tracks(input) : input?.requiresGrad === true) return true;
+    }
+    return false;
+  }
+
   /** `saved`: what backward reads; the step tensors among its values stay until it has run. */
   record(
     output: Tensor,
@@ -69,18 +82,15 @@ export class Tape {
     backward: Backward,
     saved: object | null = null,
   ): void {
-    if (!this.recording) {
-      for (const input of inputs) if (input?.requiresGrad === true) this.#leaves?.add(input);
-      return;
-    }
-    let isTracked = false;
-    for (const input of inputs) {
-      if (input === null || !this.tracks(input)) continue;
-      isTracked = true;
+    if (!this.wants(inputs)) return;
+    for (let i = 0; i < inputs.length; i++) {
+      const input = inputs[i] ?? null;
+      if (input?.requiresGrad !== true) continue;
+      if (!this.recording) this.#leaves?.add(input);
       // Someone outside wants the gradient of a tensor of this step, and will look at its values.
-      if (input.requiresGrad) this.#hold(input);
+      else this.#hold(input);
     }
-    if (isTracked) this.#push({ output, inputs, saved, backward, rerun: null });
+    if (this.recording) this.#push({ output, inputs, saved, backward, rerun: null });
   }
 
   /** Records a computation of `output` that `rerun` does once more, on this tape, when the gradient has arrived. */
@@ -111,7 +121,7 @@ export class Tape {
     for (let node = this.#nodes.pop(); node !== undefined; node = this.#nodes.pop()) {
       const dOut = this.#gradients.get(node.output);
       if (dOut !== undefined) this.#runBack(node, dOut);
-      this.#forSaved(node.saved, (tensor) => this.engine.arena.letGo(tensor.ptr));
+      this.#forSaved(node.saved, this.#letGoOne);
     }
   }
 
@@ -123,7 +133,7 @@ export class Tape {
   #push(node: Node): void {
     this.#nodes.push(node);
     this.#tracked.add(node.output);
-    this.#forSaved(node.saved, (tensor) => this.#hold(tensor));
+    this.#forSaved(node.saved, this.#holdOne);
   }
 
   #runBack({ output, inputs, backward, rerun }: Node, dOut: Tensor): void {
@@ -132,14 +142,15 @@ export class Tape {
     // Who watches the result wants its gradient as it is: a second hold keeps operations from overwriting it.
     if (output.requiresGrad) this.#hold(dOut);
     if (backward !== null) {
-      const wanted = inputs.map((input) => this.tracks(input));
+      const wanted = inputs.map(this.#isTracked);
       const results = backward(dOut, wanted);
-      inputs.forEach((input, k) => {
-        const result = results[k] ?? null;
-        if (input !== null && result !== null && wanted[k] === true) {
+      for (let i = 0; i < inputs.length; i++) {
+        const input = inputs[i] ?? null;
+        const result = results[i] ?? null;
+        if (input !== null && result !== null && wanted[i] === true) {
           this.#accumulate(input, result);
         }
-      });
+      }
     } else if (rerun !== null) {
       // Its operations are the last on the tape now, and next to be run back.
       this.#accumulate(rerun(), dOut);

@@ -27,7 +27,11 @@ const GROWTH_BYTES = 1 << 20;
 const kindOf = { weights: 1, state: 2, step: 3 } as const satisfies Record<RegionName, number>;
 const STEP = kindOf.step;
 
-const linesOf = (bytes: number): number => Math.ceil(Math.max(bytes, 1) / LINE_BYTES);
+/** Small integers as long as it can: divisions would make a number on the heap for each tensor. */
+const linesOf = (bytes: number): number =>
+  bytes < 2 ** 31 - LINE_BYTES
+    ? Math.max(1, (bytes + LINE_BYTES - 1) >> 6)
+    : Math.ceil(bytes / LINE_BYTES);
 
 export class Arena {
   readonly memory: WebAssembly.Memory;

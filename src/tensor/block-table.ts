@@ -4,6 +4,8 @@
 export const FREE = 0;
 
 const FIRST_CAPACITY = 256;
+/** Larger than any block, and still a small integer to V8. */
+const MOST = 2 ** 30;
 
 /** Addresses and sizes are in units that the caller chooses. Rows are found by address, and move when others come and go. */
 export class BlockTable {
@@ -59,7 +61,8 @@ export class BlockTable {
 
   /** The row of the block that an address lies in; -1 for none. */
   rowOf(address: number): number {
-    let [low, high] = [0, this.length];
+    let low = 0;
+    let high = this.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
       if ((this.#start[middle] as number) <= address) low = middle + 1;
@@ -70,12 +73,14 @@ export class BlockTable {
 
   /** The row of the smallest free block of at least `size`, the lowest of several; -1 for none. */
   bestFit(size: number): number {
-    let [best, bestSize] = [-1, Infinity];
+    let best = -1;
+    let bestSize = MOST;
     for (let row = 0; row < this.length; row++) {
       if (this.#kind[row] !== FREE) continue;
       const candidate = this.size(row);
       if (candidate < size || candidate >= bestSize) continue;
-      [best, bestSize] = [row, candidate];
+      best = row;
+      bestSize = candidate;
       if (candidate === size) break;
     }
     return best;

@@ -22,16 +22,20 @@ export const ADAMW_DEFAULTS: AdamWConfig = {
 export class AdamW implements Optimizer {
   readonly name = "adamw";
   readonly #engine: Engine;
-  readonly #trained: readonly TrainedTensor[];
+  readonly #rows: readonly (TrainedTensor & { readonly mean: Tensor; readonly square: Tensor })[];
   readonly #config: AdamWConfig;
   readonly #moments: Moments;
   #step = 0;
 
   constructor(engine: Engine, trained: readonly TrainedTensor[], config: AdamWConfig) {
     this.#engine = engine;
-    this.#trained = trained;
     this.#config = config;
     this.#moments = new Moments(engine, trained, ["exp_avg", "exp_avg_sq"]);
+    this.#rows = trained.map((each) => ({
+      ...each,
+      mean: this.#moments.get(each.name, "exp_avg"),
+      square: this.#moments.get(each.name, "exp_avg_sq"),
+    }));
   }
 
   update(rate: number, gradientScale: number): void {
@@ -39,11 +43,11 @@ export class AdamW implements Optimizer {
     const { beta1, beta2, eps, weightDecay } = this.#config;
     const correction1 = 1 - Math.pow(beta1, this.#step);
     const correction2 = 1 - Math.pow(beta2, this.#step);
-    for (const { name, tensor, gradient } of this.#trained) {
+    for (const { tensor, gradient, mean, square } of this.#rows) {
       this.#engine.kernels.adamWF32(
         tensor.ptr,
-        this.#moments.get(name, "exp_avg").ptr,
-        this.#moments.get(name, "exp_avg_sq").ptr,
+        mean.ptr,
+        square.ptr,
         gradient.ptr,
         tensor.size,
         rate,

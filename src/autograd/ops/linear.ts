@@ -59,7 +59,8 @@ export function product(
   const out = options.out ?? engine.empty([M, N]);
   if (isStored(out) || isStored(b)) return storedProduct(engine, kind, a, b, out, options);
   const { kernels } = engine;
-  const run = { Nn: kernels.matmulNnF32, Nt: kernels.matmulNtF32, Tn: kernels.matmulTnF32 }[kind];
+  const run =
+    kind === "Nn" ? kernels.matmulNnF32 : kind === "Nt" ? kernels.matmulNtF32 : kernels.matmulTnF32;
   const mark = engine.arena.mark();
   const scratch = engine.scratch(kernels.matmulScratchBytes(M, N, K));
   const accumulate = options.accumulate === true ? 1 : 0;
