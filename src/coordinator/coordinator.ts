@@ -129,7 +129,7 @@ export class Coordinator implements RoundHost {
   }
 
   #perform(effect: RoundEffect): void {
-    const { inbox, clock, drops, tell, results } = this.#parts;
+    const { inbox, clock, tell, results } = this.#parts;
     switch (effect.kind) {
       case "begin":
         return this.#begin(effect);
@@ -154,7 +154,6 @@ export class Coordinator implements RoundHost {
         return this.#send(effect.device, { kind: "accept", root: effect.root });
       case "reject": {
         const { device, root, reason } = effect;
-        drops.add(`update-${reason}`);
         return this.#send(device, { kind: "reject", root, reason });
       }
       case "aggregate": {

@@ -46,10 +46,15 @@ export class StepLog {
     if (accepted.length > 0) entry.accepted = Object.fromEntries(accepted);
     const answers = effects.flatMap((effect) => this.#answerIn(effect));
     if (answers.length > 0) entry.answers = answers;
-    const isAnswerOnly = round === null && accepted.length === 0;
-    if (isAnswerOnly && answers.length > 0) this.#journal.note(entry);
-    if (isAnswerOnly) return;
-    this.#journal.append({ ...entry, dropped: this.#drops.byReason() });
+    const refused = effects.flatMap((effect) =>
+      effect.kind === "reject" ? [`update-${effect.reason}`] : [],
+    );
+    if (round === null && accepted.length === 0) {
+      if (answers.length > 0) this.#journal.note(entry);
+    } else {
+      this.#journal.append({ ...entry, dropped: this.#drops.with(refused) });
+    }
+    for (const reason of refused) this.#drops.add(reason);
     for (const [device] of accepted) this.#arrivals.delete(device);
     for (const { device, root } of answers) this.#offers.delete(`${device} ${root}`);
   }

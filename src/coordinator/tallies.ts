@@ -24,7 +24,13 @@ export class DropTally {
   }
 
   byReason(): Record<string, number> {
+    return this.with([]);
+  }
+
+  /** The counts as they will be once one of each of these reasons is added. */
+  with(reasons: readonly string[]): Record<string, number> {
     const sums = new Map(this.#counts);
+    for (const reason of reasons) sums.set(reason, (sums.get(reason) ?? 0) + 1);
     for (const [reason, count] of this.#others.flatMap((counts) => Object.entries(counts()))) {
       if (count > 0) sums.set(reason, (sums.get(reason) ?? 0) + count);
     }

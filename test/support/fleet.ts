@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
-import { ManualClock } from "../../src/base/clock.ts";
+import { type Clock, ManualClock } from "../../src/base/clock.ts";
 import { Rng } from "../../src/base/rng.ts";
 import {
   type CoordinatorConfigInput,
@@ -12,6 +12,7 @@ import {
 import type { Evaluate } from "../../src/coordinator/global-model.ts";
 import { runCoordinator } from "../../src/coordinator/run-coordinator.ts";
 import type { RunEvent, RunSummary } from "../../src/coordinator/run-events.ts";
+import { type TakeJournal, takeUnsynced } from "../../src/coordinator/run-journal.ts";
 import type { AgentEvent } from "../../src/device/agent.ts";
 import { type DeviceConfigInput, parseDeviceConfig } from "../../src/device/config.ts";
 import { runDevice } from "../../src/device/run-device.ts";
@@ -74,6 +75,9 @@ export class Fleet {
       evaluate?: Evaluate;
       runFolder?: string;
       onEvent?: (event: RunEvent) => void;
+      takeJournal?: TakeJournal;
+      /** Stands between the coordinator and its connections. */
+      wrap?: (factory: TransportFactory) => TransportFactory;
     } = {},
   ): RunningCoordinator {
     const config = parseCoordinatorConfig({
@@ -92,7 +96,8 @@ export class Fleet {
     const doomed = new DoomedFactory(this.broker);
     const evaluate: Evaluate = () => Promise.resolve({ accuracy: 0.5, loss: 1, macroF1: 0.4 });
     const summary = runCoordinator(config, {
-      factory: doomed,
+      factory: options.wrap?.(doomed) ?? doomed,
+      takeJournal: options.takeJournal ?? takeUnsynced,
       ...(this.seals === null ? {} : { seal: this.seals.coordinator() }),
       clock: this.clock,
       rng: Rng.fromSeed(`coordinator ${this.#starts++}`),
@@ -121,6 +126,7 @@ export class Fleet {
     trainer: Partial<FakeTrainerOptions> = {},
     settings: Partial<DeviceConfigInput> = {},
     onEvent: (event: AgentEvent) => void = () => undefined,
+    clock: Clock = this.clock,
   ): RunningDevice {
     const config = parseDeviceConfig({
       id,
@@ -145,7 +151,7 @@ export class Fleet {
     const ended = runDevice(config, {
       factory: doomed,
       ...(this.seals === null ? {} : { seal: this.seals.device(id) }),
-      clock: this.clock,
+      clock,
       rng: Rng.fromSeed(`device ${this.#starts++}`),
       createTrainer: () => fake,
       machine: { cores: 4, memoryBytes: 1e9 },
