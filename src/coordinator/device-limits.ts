@@ -49,7 +49,6 @@ export class DeviceLimits {
     const availableBytes = tensorBytes ?? Math.max(0, memoryBytes - config.memoryReserveBytes);
     // A device recomputes where that alone makes a plan fit.
     const fits = (sparsity: number, rank: number): boolean =>
-      this.costOf({ sparsity, rank }).memoryBytes <= availableBytes ||
       this.#leastBytesOf({ sparsity, rank }) <= availableBytes;
     const { min, max, reference } = this.#corridorOf(device, round);
     const ranks = this.#ranksFor(device);
@@ -90,15 +89,17 @@ export class DeviceLimits {
     return cost;
   }
 
-  /** Memory with recomputation, counted once for a choice. */
+  /** Memory with or without recomputation, whatever is less, counted once for a choice. */
   #leastBytesOf({ sparsity, rank }: Choice): number {
     const steps = Math.round(sparsity * COST_GRID);
     const key = `${steps}/${rank}`;
     const known = this.#leastBytes.get(key);
     if (known !== undefined) return known;
-    const { memoryBytes } = this.estimate({ sparsity: steps / COST_GRID }, rank, true);
-    this.#leastBytes.set(key, memoryBytes);
-    return memoryBytes;
+    const recomputed = this.estimate({ sparsity: steps / COST_GRID }, rank, true).memoryBytes;
+    // Of a single layer nothing is saved: it is there twice.
+    const least = Math.min(recomputed, this.costOf({ sparsity, rank }).memoryBytes);
+    this.#leastBytes.set(key, least);
+    return least;
   }
 
   /** Cost of a structure, or of one of about that sparsity; with the blocks recomputed where the plan or the caller says so. */

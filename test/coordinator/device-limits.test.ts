@@ -15,7 +15,11 @@ import { TOY_SHAPE } from "../support/toy-shape.ts";
 const PRUNING = { final: 0.5, warmupShare: 0, cooldownShare: 0.2, minFfnShare: 0.2 };
 const SHRUNK = { layers: [{ heads: [0, 2], ffn: [0, 1, 2, 3, 4, 5] }] };
 
-function setUp(memoryBytes: number, settings: Partial<CoordinatorConfigInput> = {}) {
+function setUp(
+  memoryBytes: number,
+  settings: Partial<CoordinatorConfigInput> = {},
+  found: { tensorBytes?: number } = {},
+) {
   const config = parseCoordinatorConfig({
     base: "x",
     labels: ["no", "yes"],
@@ -28,7 +32,7 @@ function setUp(memoryBytes: number, settings: Partial<CoordinatorConfigInput> = 
     plan: { rank: 8, targets: "all-linear", batchSize: 4, maxTokens: 16 },
   });
   const knowledge = new FleetKnowledge(TOY_SHAPE, {}, new Map());
-  const profile = { type: "pi", cores: 4, memoryBytes, hasBase: true };
+  const profile = { type: "pi", cores: 4, memoryBytes, hasBase: true, ...found };
   const limits = new DeviceLimits({
     config,
     shape: TOY_SHAPE,
@@ -99,4 +103,18 @@ test("a schedule that ends beyond the floors of pruning is refused", () => {
   const high = { ...PRUNING, final: 0.9 };
   assert.throws(() => setUp(PLENTY, { pruning: high }), ConfigError);
   assert.throws(() => setUp(PLENTY, { pruning: high }), /pruning.final cannot be reached/);
+});
+
+test("a plan that a device has refused for lack of memory is not asked for again", () => {
+  const { limits } = setUp(PLENTY);
+  const whole = limits.of("a", 1);
+  assert.ok(whole.kind === "fits" && whole.view.ranks.includes(8));
+  const least = (rank: number): number => limits.estimate({ sparsity: 0 }, rank, true).memoryBytes;
+  // It has room for the smaller ranks at most, when it recomputes.
+  const refused = setUp(PLENTY, {}, { tensorBytes: least(2) }).limits.of("a", 1);
+  assert.ok(refused.kind === "fits");
+  assert.deepEqual(refused.view.ranks, [1, 2]);
+  const none = setUp(PLENTY, {}, { tensorBytes: 100 }).limits.of("a", 1);
+  assert.ok(none.kind === "too-small");
+  assert.equal(none.availableBytes, 100);
 });

@@ -65,3 +65,15 @@ test("goodbye counts once, and a fresh lease for all keeps everyone who is here"
   clock.advance(20);
   assert.deepEqual(roster.expire(), [{ device: "b", reason: "silent" }]);
 });
+
+test("what a device has for tensors is remembered as long as its process lives", () => {
+  const { roster } = setUp();
+  roster.hello("a", "boot-1", PROFILE);
+  roster.limitTensors("a", 5e6);
+  roster.limitTensors("stranger", 1);
+  roster.hello("a", "boot-1", { ...PROFILE, hasBase: true });
+  assert.deepEqual(roster.profile("a"), { ...PROFILE, hasBase: true, tensorBytes: 5e6 });
+  roster.hello("a", "boot-2", PROFILE);
+  assert.deepEqual(roster.profile("a"), PROFILE);
+  assert.equal(roster.profile("stranger"), undefined);
+});

@@ -139,6 +139,15 @@ test("a failure is reported until it is heard, and the same attempt is not tried
   assert.deepEqual(agent.command(inRound(1, 2)).kinds(), ["watch-deadline", "get-base"]);
 });
 
+test("a plan refused for lack of memory is reported with what there is", () => {
+  const agent = new Agent().command(TASK);
+  const { serial } = agent.state;
+  agent.feed({ kind: "broke", serial, reason: "does not fit", tensorBytes: 7 });
+  const fail = { kind: "fail", round: 1, attempt: 1, reason: "does not fit", tensorBytes: 7 };
+  assert.deepEqual(agent.effects, [fail]);
+  assert.deepEqual(agent.feed({ kind: "beat" }).effects.at(-1), fail);
+});
+
 test("a refusal of the update itself is a failure, a late one is not", () => {
   const late = uploading(TASK).feed({ kind: "rejected", root: "update-1", reason: "late" });
   assert.equal(late.state.phase, "idle");
