@@ -1,6 +1,6 @@
 /** Carries out what the agent machine decides: hears commands, shows signs of life, and has the work done. */
 import type { Clock, Timer } from "../base/clock.ts";
-import { MemoryError } from "../base/errors.ts";
+import { DataError, FedspineError, MemoryError } from "../base/errors.ts";
 import { decodeControl } from "../protocol/envelope.ts";
 import { type DeviceMessage, readCoordinatorMessage } from "../protocol/messages.ts";
 import type { DeviceTopics, FleetTopics } from "../protocol/topics.ts";
@@ -43,6 +43,8 @@ export type AgentEvent =
   | { kind: "step"; round: number; step: number; numSteps: number; loss: number | null }
   | { kind: "answered"; verdict: string }
   | { kind: "failed"; round: number; reason: string }
+  /** The whole text of what went wrong, for this device's own log only: it may quote its data. */
+  | { kind: "broke"; text: string }
   /** A message from the network that was not used. */
   | { kind: "message-dropped"; reason: string; detail: string }
   | { kind: "ended"; reason: string };
@@ -263,10 +265,13 @@ export class Agent {
     work().then(
       (result) => this.#feed(done(result)),
       (error: unknown) => {
+        const text = error instanceof Error ? error.message : String(error);
+        const reason = tellableReason(error);
+        if (text !== reason) this.#options.onEvent({ kind: "broke", text });
         this.#feed({
           kind: "broke",
           serial,
-          reason: error instanceof Error ? error.message : String(error),
+          reason,
           ...(error instanceof MemoryError ? { tensorBytes: error.tensorBytes } : {}),
         });
       },
@@ -295,4 +300,12 @@ export class Agent {
     const { epoch, task } = this.#state;
     return { epoch, round: task?.round ?? 0 };
   }
+}
+
+/** What the coordinator may hear: errors about data quote them, and those that are not ours may quote anything. */
+function tellableReason(error: unknown): string {
+  if (error instanceof DataError) return "the device's data do not fit the task; its log says why";
+  if (error instanceof FedspineError) return error.message;
+  const name = error instanceof Error ? error.name : "an unknown fault";
+  return `${name} on the device; its log says more`;
 }

@@ -92,6 +92,8 @@ function report(log: ReturnType<typeof processLog>, event: AgentEvent): void {
       return log.info(`update ${event.verdict}`);
     case "failed":
       return log.warn(`round ${event.round} failed: ${event.reason}`);
+    case "broke":
+      return log.warn(event.text);
     case "message-dropped":
       return log.warn(`message ignored: ${event.reason} (${event.detail})`);
     case "ended":
