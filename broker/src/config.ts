@@ -77,6 +77,8 @@ const schema = v.strictObject({
   maxOfflineMessages: v.optional(positive, 1000),
   /** Bytes kept for one absent durable session. */
   maxOfflineBytes: v.optional(positive, 8 * 1024 * 1024),
+  /** Bytes kept for all absent durable sessions together, with 512 for every message. */
+  maxQueuedBytes: v.optional(positive, 32 * 1024 * 1024),
   /** Largest retained payload. */
   maxRetainedBytes: v.optional(positive, 4096),
   /** Number of retained topics. */

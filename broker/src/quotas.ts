@@ -22,8 +22,12 @@ interface StoredPacket {
 export interface QuotaLimits {
   readonly maxOfflineMessages: number;
   readonly maxOfflineBytes: number;
+  readonly maxQueuedBytes: number;
   readonly maxRetainedTopics: number;
 }
+
+/** What a queued message takes beside its payload: every session has a copy of its own of all the rest. */
+const OVERHEAD_BYTES = 512;
 
 /**
  * Replaces three methods of `persistence`. A connected client is exempt: its queue is bounded by the back-pressure on
@@ -39,6 +43,7 @@ export function applyQuotas(
   const enqueue = persistence.outgoingEnqueueCombi.bind(persistence);
   const clear = persistence.outgoingClearMessageId.bind(persistence);
   const retain = persistence.storeRetained.bind(persistence);
+  let totalBytes = 0;
   const queues = new Map<string, { messages: number; bytes: number }>();
   const retainedTopics = new Set<string>();
 
@@ -48,13 +53,15 @@ export function applyQuotas(
       const queue = queues.get(clientId) ?? { messages: 0, bytes: 0 };
       const fits =
         queue.messages < limits.maxOfflineMessages &&
-        queue.bytes + byteLength <= limits.maxOfflineBytes;
+        queue.bytes + byteLength <= limits.maxOfflineBytes &&
+        totalBytes + byteLength + OVERHEAD_BYTES <= limits.maxQueuedBytes;
       if (!fits && !isConnected(clientId)) {
         onDropped("offline-queue-full");
         return false;
       }
       queue.messages += 1;
       queue.bytes += byteLength;
+      totalBytes += byteLength + OVERHEAD_BYTES;
       queues.set(clientId, queue);
       return true;
     });
@@ -67,6 +74,7 @@ export function applyQuotas(
     if (cleared === undefined || queue === undefined) return cleared;
     queue.messages -= 1;
     queue.bytes -= cleared.payload.byteLength;
+    totalBytes -= cleared.payload.byteLength + OVERHEAD_BYTES;
     if (queue.messages === 0) queues.delete(client.id);
     return cleared;
   };
