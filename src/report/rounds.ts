@@ -21,6 +21,8 @@ export interface RoundFacts {
   readonly asked: readonly string[];
   readonly updates: readonly RoundUpdate[];
   readonly discardedEnergy: number | null;
+  /** Versions made since those that its updates were trained from; 0 where devices wait for each other. */
+  readonly meanStaleness: number;
 }
 
 /** Quality at one time; round 0 is before training. */
@@ -107,6 +109,7 @@ function addToRound(rounds: Map<number, OpenRound>, event: LoggedEvent, atMs: nu
         asked: [...new Set([...(before?.asked ?? []), ...event.devices])],
         updates: before?.updates ?? new Map<string, UpdateEvent>(),
         discardedEnergy: null,
+        meanStaleness: 0,
       });
       return;
     }
@@ -114,9 +117,10 @@ function addToRound(rounds: Map<number, OpenRound>, event: LoggedEvent, atMs: nu
       rounds.get(event.round)?.updates.set(event.device, event);
       return;
     case "aggregated": {
-      const { round, discardedEnergy } = event;
+      const { round, discardedEnergy, meanStaleness } = event;
       const open = rounds.get(round);
-      if (open !== undefined) rounds.set(round, { ...open, endMs: atMs, discardedEnergy });
+      const merged = { endMs: atMs, discardedEnergy, meanStaleness };
+      if (open !== undefined) rounds.set(round, { ...open, ...merged });
       return;
     }
     default:

@@ -47,7 +47,11 @@ const eventSchema = v.variant("kind", [
     ...{ at, round: count, device, neededBytes: number, availableBytes: number },
   }),
   v.object({ kind: v.literal("round-short"), at, round: count, attempt: count }),
-  v.object({ kind: v.literal("aggregated"), at, round: count, discardedEnergy: number }),
+  v.object({
+    kind: v.literal("aggregated"),
+    ...{ at, round: count, discardedEnergy: number },
+    meanStaleness: v.optional(number, 0),
+  }),
   v.object({
     kind: v.literal("evaluated"),
     ...{ at, round: count, accuracy: number, loss: number, macroF1: number },

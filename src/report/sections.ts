@@ -95,6 +95,10 @@ export function roundSection(facts: RunFacts): Markup {
         name: "discarded energy",
         cell: ({ discardedEnergy }) => orNothing(discardedEnergy, percent),
       },
+      {
+        name: "mean staleness",
+        cell: ({ meanStaleness }) => (meanStaleness > 0 ? meanStaleness.toFixed(1) : ""),
+      },
     ],
     facts.rounds,
   );

@@ -95,3 +95,17 @@ test("devices are in the order of their numbers, and the summary's bytes win ove
   const [counted] = deviceFacts({ ...record, summary }, facts);
   assert.deepEqual([counted?.bytesUp, counted?.bytesDown], [7, 8]);
 });
+
+test("rounds say how old the updates were that they merged, and old logs say nothing", () => {
+  const aged = lines.map((line) =>
+    line.kind === "aggregated" ? { ...line, meanStaleness: 1.5 } : line,
+  );
+  assert.deepEqual(
+    factsOf(aged).rounds.map(({ meanStaleness }) => meanStaleness),
+    [1.5, 1.5, 1.5, 1.5],
+  );
+  const old = lines.map((line) =>
+    Object.fromEntries(Object.entries(line).filter(([key]) => !key.endsWith("Staleness"))),
+  ) as unknown as LogLine[];
+  assert.ok(factsOf(old).rounds.every(({ meanStaleness }) => meanStaleness === 0));
+});
