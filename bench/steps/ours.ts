@@ -1,5 +1,6 @@
 /** Our engine's side of a comparison: a classifier of a given shape with random weights, its LoRA step and its forward pass. */
 import { loadKernels, type KernelVariant } from "../../src/backend/wasm.ts";
+import type { BaseDtype } from "../../src/base/base-dtype.ts";
 import { KernelError } from "../../src/base/errors.ts";
 import { Rng } from "../../src/base/rng.ts";
 import { uniformStructure } from "../../src/cost/approximate.ts";
@@ -19,6 +20,8 @@ export interface OursOptions {
   readonly kernels: KernelVariant;
   /** One when absent. */
   readonly threads?: number;
+  /** What the frozen base is held in; f32 when absent. */
+  readonly baseDtype?: BaseDtype;
 }
 
 /** What an engine is asked to work on: token ids [batch·tokens] and one of two labels per sequence. */
@@ -74,6 +77,7 @@ export function ourModel(shape: StepShape, options: OursOptions): OurModel {
   const store = new ParameterStore(engine, {
     rng: Rng.fromSeed(1),
     keptOf: (name) => kept.get(name),
+    dtype: options.baseDtype ?? "f32",
   });
   const model = new Model(store, description, structure);
   const adapted = AdaptedModel.attach(model, {
