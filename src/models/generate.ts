@@ -116,7 +116,7 @@ class KeyValueCache {
     kernels.copyF32(keys.ptr + position * rowBytes, k.ptr, G * D);
     kernels.copyF32(values.ptr + position * rowBytes, v.ptr, G * D);
     const out = engine.empty([1, H * D]);
-    const scratch = engine.scratch(kernels.attentionScratchBytes(position + 1, D));
+    const scratch = engine.scratch(4 * (position + 1));
     const scale = 1 / Math.sqrt(D);
     const S = position + 1;
     kernels.attentionDecodeF32(out.ptr, q.ptr, keys.ptr, values.ptr, scratch, S, H, G, D, scale);

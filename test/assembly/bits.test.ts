@@ -74,7 +74,7 @@ const expected: Record<CheckedKernel, string> = {
   softmaxF32: "bb9b0ab21655",
   attentionF32: "9d4e3b4a56b8",
   attentionBackwardF32: "9b6788b67d31",
-  attentionDecodeF32: "433c276968de",
+  attentionDecodeF32: "0907a1560c9e",
   ropeF32: "4684d1f4f091",
   gatherRowsF32: "bc35b321b09a",
   scatterAddRowsF32: "587bc93f7ee1",
