@@ -3,12 +3,15 @@ import { setFlagsFromString } from "node:v8";
 
 /**
  * Its JavaScript does little, the kernels all the rest: collect garbage early, compile functions when they are first
- * called, and optimise only what runs very long, for the optimiser's own memory never comes back.
+ * called, and never optimise them, for the optimiser's own memory never comes back. Kernels are compiled by themselves.
  */
-const LATE_FLAGS = ["--optimize-for-size", "--max-lazy", "--interrupt-budget=2000000"] as const;
+const LATE_FLAGS = ["--optimize-for-size", "--max-lazy", "--no-opt"] as const;
 
 /** For node, ahead of the script; bin/fedspine has the same. Measured one by one in docs/memory.md. */
-export const DEVICE_FLAGS = ["--max-semi-space-size=1", "--v8-pool-size=1", ...LATE_FLAGS] as const;
+export const DEVICE_FLAGS = [
+  ...["--max-semi-space-size=1", "--v8-pool-size=1", "--single-threaded-gc", "--no-sparkplug"],
+  ...LATE_FLAGS,
+] as const;
 
 /** One malloc arena for all threads, whose free end goes back to the system. */
 export const DEVICE_ENVIRONMENT = {
