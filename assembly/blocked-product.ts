@@ -46,7 +46,8 @@ export function fewRows(
   bRow: usize,
   outRow: usize,
   alpha: f32,
-  accumulate: i32,
+  addend: usize,
+  addendRow: usize,
 ): void {
   const panel = scratch + TILE_BYTES;
   for (let n: i32 = 0; n < N; n += NR) {
@@ -68,9 +69,11 @@ export function fewRows(
       step,
       outRow,
       alpha,
-      accumulate,
+      addend,
+      addendRow,
     );
     out += bytes(NR);
+    if (addend) addend += bytes(NR);
     b += bytes(NR);
   }
 }
@@ -90,7 +93,8 @@ export function manyRows(
   bTransposed: bool,
   outRow: usize,
   alpha: f32,
-  accumulate: i32,
+  addend: usize,
+  addendRow: usize,
 ): void {
   const panels = scratch + TILE_BYTES;
   const strips = panels + bytes(roundUp(min(N, NC), WIDE) * depth);
@@ -107,20 +111,23 @@ export function manyRows(
       const low = tall * tallRows();
       const aLow = aFrom + <usize>low * aRow;
       let to = out + <usize>m * outRow + bytes(n);
+      let from = addend ? addend + <usize>m * addendRow + bytes(n) : 0;
       let panel = panels;
       for (let j: i32 = 0; j < width; ) {
         const wide = panelColumns(width - j);
         const step = bytes(wide);
         const columns = min(wide, width - j);
         let tile = to;
+        let added = from;
         let strip = strips;
         for (let i: i32 = 0; i < tall; i++) {
           if (wide == NR) {
-            tallTile(tile, strip, panel, depth, outRow, columns, alpha, accumulate, scratch);
+            tallTile(tile, strip, panel, depth, outRow, columns, alpha, added, addendRow, scratch);
           } else {
-            wideTile(tile, strip, panel, depth, outRow, columns, alpha, accumulate, scratch);
+            wideTile(tile, strip, panel, depth, outRow, columns, alpha, added, addendRow, scratch);
           }
           tile += <usize>tallRows() * outRow;
+          added += <usize>tallRows() * addendRow;
           strip += stripBytes;
         }
         for (let c: i32 = 0; c < columns; c += NR) {
@@ -137,10 +144,12 @@ export function manyRows(
             step,
             outRow,
             alpha,
-            accumulate,
+            added ? added + bytes(c) : 0,
+            addendRow,
           );
         }
         to += step;
+        if (from) from += step;
         panel += step * depth;
         j += wide;
       }
@@ -201,7 +210,8 @@ function shortTiles(
   bStep: usize,
   outRow: usize,
   alpha: f32,
-  accumulate: i32,
+  addend: usize,
+  addendRow: usize,
 ): void {
   for (let left = rows; left > 0; left -= 4) {
     shortTile(
@@ -216,10 +226,12 @@ function shortTiles(
       min(left, 4),
       columns,
       alpha,
-      accumulate,
+      addend,
+      addendRow,
       spill,
     );
     a += 4 * aRow;
     out += 4 * outRow;
+    addend += 4 * addendRow;
   }
 }

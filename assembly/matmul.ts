@@ -48,7 +48,8 @@ export function matmulNnF32(
     false,
     bytes(ldc),
     alpha,
-    accumulate,
+    accumulate ? out : 0,
+    accumulate ? bytes(ldc) : 0,
   );
 }
 
@@ -82,7 +83,8 @@ export function matmulNtF32(
     true,
     bytes(ldc),
     alpha,
-    accumulate,
+    accumulate ? out : 0,
+    accumulate ? bytes(ldc) : 0,
   );
 }
 
@@ -116,11 +118,49 @@ export function matmulTnF32(
     false,
     bytes(ldc),
     alpha,
-    accumulate,
+    accumulate ? out : 0,
+    accumulate ? bytes(ldc) : 0,
   );
 }
 
-/** Any of the three: a moves by `aRow` bytes per row and `aStep` per k, b by `bRow` per stored row. */
+/**
+ * out[M,N] = a[M,K] b[N,K]^T + bias[N]; lda, ldb, ldc are row strides in elements. The bits are those of
+ * broadcastRowF32 and a matmulNtF32 that adds to it.
+ */
+export function affineF32(
+  out: usize,
+  a: usize,
+  b: usize,
+  bias: usize,
+  scratch: usize,
+  M: i32,
+  N: i32,
+  K: i32,
+  lda: i32,
+  ldb: i32,
+  ldc: i32,
+): void {
+  assert(lda >= K && ldb >= K && ldc >= N, "affineF32: a row stride is shorter than its row");
+  product(
+    out,
+    a,
+    b,
+    scratch,
+    M,
+    N,
+    K,
+    bytes(lda),
+    4,
+    bytes(ldb),
+    true,
+    bytes(ldc),
+    1,
+    bias,
+    0,
+  );
+}
+
+/** Any of them: a moves by `aRow` bytes per row and `aStep` per k, b by `bRow` per stored row. */
 function product(
   out: usize,
   a: usize,
@@ -135,20 +175,37 @@ function product(
   bTransposed: bool,
   outRow: usize,
   alpha: f32,
-  accumulate: i32,
+  addend: usize,
+  addendRow: usize,
 ): void {
   assert(M >= 0 && N >= 0 && K >= 0, "matmul: a size is negative");
-  if (K == 0 && !accumulate) zeroRows(out, M, N, outRow);
+  if (K == 0 && addend != out) startRows(out, addend, M, N, outRow);
   for (let k: i32 = 0; k < K; k += KC) {
     const depth = min(KC, K - k);
-    const adds = accumulate | i32(k > 0);
     const aFrom = a + <usize>k * aStep;
     const bFrom = b + <usize>k * (bTransposed ? 4 : bRow);
     if (M == 1) {
+      if (k == 0 && addend && addend != out) memory.copy(out, addend, bytes(N));
+      const adds = i32(addend != 0);
       if (bTransposed) rowTimesTransposed(out, aFrom, bFrom, N, depth, aStep, bRow, alpha, adds);
       else rowTimesMatrix(out, aFrom, bFrom, scratch, N, depth, aStep, bRow, alpha, adds);
     } else if (M <= FEW_ROWS && !bTransposed) {
-      fewRows(out, aFrom, bFrom, scratch, M, N, depth, aRow, aStep, bRow, outRow, alpha, adds);
+      fewRows(
+        out,
+        aFrom,
+        bFrom,
+        scratch,
+        M,
+        N,
+        depth,
+        aRow,
+        aStep,
+        bRow,
+        outRow,
+        alpha,
+        addend,
+        addendRow,
+      );
     } else {
       manyRows(
         out,
@@ -164,15 +221,21 @@ function product(
         bTransposed,
         outRow,
         alpha,
-        adds,
+        addend,
+        addendRow,
       );
     }
+    // The next steps of k add to what these have made.
+    addend = out;
+    addendRow = outRow;
   }
 }
 
-function zeroRows(out: usize, rows: i32, columns: i32, outRow: usize): void {
+/** The product of no steps: zeros, or in every row the addend. */
+function startRows(out: usize, addend: usize, rows: i32, columns: i32, outRow: usize): void {
   for (let row: i32 = 0; row < rows; row++) {
-    memory.fill(out, 0, bytes(columns));
+    if (addend) memory.copy(out, addend, bytes(columns));
+    else memory.fill(out, 0, bytes(columns));
     out += outRow;
   }
 }

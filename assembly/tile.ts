@@ -22,8 +22,9 @@ export function bytes(elements: i32): usize {
 }
 
 /**
- * out = alpha * a b (+ out) for a full tall tile of eight columns, of which the first `columns` are
- * stored: a is a packed strip, b a packed panel. `spill` holds a tile that is not stored whole.
+ * out = alpha * a b (+ addend) for a full tall tile of eight columns, of which the first `columns` are
+ * stored: a is a packed strip, b a packed panel. `spill` holds a tile that is not stored whole. The
+ * addend, which is out itself to accumulate, moves by `addendRow` bytes per row; both are 0 for none.
  */
 export function tallTile(
   out: usize,
@@ -33,7 +34,8 @@ export function tallTile(
   outRow: usize,
   columns: i32,
   alpha: f32,
-  accumulate: i32,
+  addend: usize,
+  addendRow: usize,
   spill: usize,
 ): void {
   let c00 = f32x4.splat(0);
@@ -76,12 +78,12 @@ export function tallTile(
   }
   if (columns == NR) {
     const scale = f32x4.splat(alpha);
-    storeRow(out, c00, c01, scale, accumulate);
-    storeRow((out += outRow), c10, c11, scale, accumulate);
-    storeRow((out += outRow), c20, c21, scale, accumulate);
-    storeRow((out += outRow), c30, c31, scale, accumulate);
-    storeRow((out += outRow), c40, c41, scale, accumulate);
-    if (ASC_FEATURE_RELAXED_SIMD) storeRow((out += outRow), c50, c51, scale, accumulate);
+    storeRow(out, c00, c01, scale, addend);
+    storeRow((out += outRow), c10, c11, scale, (addend += addendRow));
+    storeRow((out += outRow), c20, c21, scale, (addend += addendRow));
+    storeRow((out += outRow), c30, c31, scale, (addend += addendRow));
+    storeRow((out += outRow), c40, c41, scale, (addend += addendRow));
+    if (ASC_FEATURE_RELAXED_SIMD) storeRow((out += outRow), c50, c51, scale, (addend += addendRow));
     return;
   }
   // Constant offsets from one address: only so does V8 merge neighbours into vectors of 256 bits.
@@ -99,7 +101,7 @@ export function tallTile(
     v128.store(spill, c50, 160);
     v128.store(spill, c51, 176);
   }
-  storeEdge(out, spill, NR, outRow, tallRows(), columns, alpha, accumulate);
+  storeEdge(out, spill, NR, outRow, tallRows(), columns, alpha, addend, addendRow);
 }
 
 /**
@@ -118,7 +120,8 @@ export function shortTile(
   rows: i32,
   columns: i32,
   alpha: f32,
-  accumulate: i32,
+  addend: usize,
+  addendRow: usize,
   spill: usize,
 ): void {
   // Rows beyond the edge read the last row again; their sums are dropped.
@@ -157,10 +160,10 @@ export function shortTile(
   }
   if (rows == 4 && columns == NR) {
     const scale = f32x4.splat(alpha);
-    storeRow(out, c00, c01, scale, accumulate);
-    storeRow((out += outRow), c10, c11, scale, accumulate);
-    storeRow((out += outRow), c20, c21, scale, accumulate);
-    storeRow((out += outRow), c30, c31, scale, accumulate);
+    storeRow(out, c00, c01, scale, addend);
+    storeRow((out += outRow), c10, c11, scale, (addend += addendRow));
+    storeRow((out += outRow), c20, c21, scale, (addend += addendRow));
+    storeRow((out += outRow), c30, c31, scale, (addend += addendRow));
     return;
   }
   v128.store(spill, c00);
@@ -171,17 +174,17 @@ export function shortTile(
   v128.store(spill, c21, 80);
   v128.store(spill, c30, 96);
   v128.store(spill, c31, 112);
-  storeEdge(out, spill, NR, outRow, rows, columns, alpha, accumulate);
+  storeEdge(out, spill, NR, outRow, rows, columns, alpha, addend, addendRow);
 }
 
 // @ts-ignore: decorator
 @inline
-export function storeRow(out: usize, left: v128, right: v128, scale: v128, accumulate: i32): void {
+export function storeRow(out: usize, left: v128, right: v128, scale: v128, addend: usize): void {
   left = f32x4.mul(scale, left);
   right = f32x4.mul(scale, right);
-  if (accumulate) {
-    left = f32x4.add(v128.load(out), left);
-    right = f32x4.add(v128.load(out, 16), right);
+  if (addend) {
+    left = f32x4.add(v128.load(addend), left);
+    right = f32x4.add(v128.load(addend, 16), right);
   }
   v128.store(out, left);
   v128.store(out, right, 16);
@@ -196,14 +199,16 @@ export function storeEdge(
   rows: i32,
   columns: i32,
   alpha: f32,
-  accumulate: i32,
+  addend: usize,
+  addendRow: usize,
 ): void {
   for (let r: i32 = 0; r < rows; r++) {
     for (let c: usize = 0; c < bytes(columns); c += 4) {
       const sum = alpha * load<f32>(spill + c);
-      store<f32>(out + c, accumulate ? load<f32>(out + c) + sum : sum);
+      store<f32>(out + c, addend ? load<f32>(addend + c) + sum : sum);
     }
     out += outRow;
+    addend += addendRow;
     spill += bytes(width);
   }
 }

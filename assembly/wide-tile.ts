@@ -38,7 +38,8 @@ export function wideTile(
   outRow: usize,
   columns: i32,
   alpha: f32,
-  accumulate: i32,
+  addend: usize,
+  addendRow: usize,
   spill: usize,
 ): void {
   let c00 = f32x4.splat(0);
@@ -107,19 +108,19 @@ export function wideTile(
   }
   if (columns == WIDE) {
     const scale = f32x4.splat(alpha);
-    storeRow(out, c00, c01, scale, accumulate);
-    storeRow(out + 32, c02, c03, scale, accumulate);
-    storeRow((out += outRow), c10, c11, scale, accumulate);
-    storeRow(out + 32, c12, c13, scale, accumulate);
-    storeRow((out += outRow), c20, c21, scale, accumulate);
-    storeRow(out + 32, c22, c23, scale, accumulate);
-    storeRow((out += outRow), c30, c31, scale, accumulate);
-    storeRow(out + 32, c32, c33, scale, accumulate);
-    storeRow((out += outRow), c40, c41, scale, accumulate);
-    storeRow(out + 32, c42, c43, scale, accumulate);
+    storeRow(out, c00, c01, scale, addend);
+    storeRow(out + 32, c02, c03, scale, addend ? addend + 32 : 0);
+    storeRow((out += outRow), c10, c11, scale, (addend += addendRow));
+    storeRow(out + 32, c12, c13, scale, addend ? addend + 32 : 0);
+    storeRow((out += outRow), c20, c21, scale, (addend += addendRow));
+    storeRow(out + 32, c22, c23, scale, addend ? addend + 32 : 0);
+    storeRow((out += outRow), c30, c31, scale, (addend += addendRow));
+    storeRow(out + 32, c32, c33, scale, addend ? addend + 32 : 0);
+    storeRow((out += outRow), c40, c41, scale, (addend += addendRow));
+    storeRow(out + 32, c42, c43, scale, addend ? addend + 32 : 0);
     if (ASC_FEATURE_RELAXED_SIMD) {
-      storeRow((out += outRow), c50, c51, scale, accumulate);
-      storeRow(out + 32, c52, c53, scale, accumulate);
+      storeRow((out += outRow), c50, c51, scale, (addend += addendRow));
+      storeRow(out + 32, c52, c53, scale, addend ? addend + 32 : 0);
     }
     return;
   }
@@ -149,5 +150,5 @@ export function wideTile(
     v128.store(spill, c52, 352);
     v128.store(spill, c53, 368);
   }
-  storeEdge(out, spill, WIDE, outRow, tallRows(), columns, alpha, accumulate);
+  storeEdge(out, spill, WIDE, outRow, tallRows(), columns, alpha, addend, addendRow);
 }

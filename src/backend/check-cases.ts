@@ -215,6 +215,11 @@ export const checkCases: Cases = {
   f32ToF16: (n) => [halves(n), f32(n), n],
   bf16ToF32: (n) => [f32(n), halves(n), n],
   f32ToBf16: (n) => [halves(n), f32(n), n],
+  affineF32: (n, kernels) => {
+    const { N, K, head } = product(n, kernels);
+    const [out, a, b, room] = head;
+    return [out, a, b, f32(N), room, n, N, K, K, K, N];
+  },
   matmulNnF32: (n, kernels) => {
     const { N, K, head } = product(n, kernels);
     return [...head, K, N, N, 0.5, 0];

@@ -96,6 +96,7 @@ const expected: Record<CheckedKernel, string> = {
   f32ToF16: "efb8d443db89",
   bf16ToF32: "e2ec44d5345e",
   f32ToBf16: "32ad59ed94f4",
+  affineF32: "da1266eb5f81",
   matmulNnF32: "d68af578408a",
   matmulNtF32: "ac5c45a5a2fb",
   matmulTnF32: "9d67939a0b86",

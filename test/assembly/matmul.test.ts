@@ -89,9 +89,49 @@ for (const form of formNames) {
   });
 }
 
+testKernel({
+  name: "affineF32 agrees with its twin for any sizes and strides",
+  sizes,
+  runs: 300,
+  buffers: ({ M, N, K, padding }, kernels) => ({
+    ...{
+      a: { role: "in", length: extent(M, K, K + padding[0]) } as BufferSpec,
+      b: { role: "in", length: extent(N, K, K + padding[1]) } as BufferSpec,
+      bias: { role: "in", length: N } as BufferSpec,
+      out: { role: "out", length: extent(M, N, N + padding[2]) } as BufferSpec,
+    },
+    scratch: { role: "scratch", length: kernels.matmulScratchBytes(M, N, K) / 4 } as BufferSpec,
+  }),
+  call: (kernels, at, { M, N, K, padding, isWide }) => {
+    const strides = [K + padding[0], K + padding[1], N + padding[2]] as const;
+    kernels.useWideTiles(isWide);
+    kernels.affineF32(at.out, at.a, at.b, at.bias, at.scratch, M, N, K, ...strides);
+    kernels.useWideTiles(0);
+  },
+  tolerance,
+});
+
+test("a bias gives the bits of a product that is added to its rows", () => {
+  for (const { kernels, memory } of runnableVariants()) {
+    for (const [M, N, K] of [
+      [67, 141, 300],
+      [1, 33, 270],
+      [5, 20, 4],
+    ] as const) {
+      const p = layProduct({ kernels, memory }, "Nt", M, N, K);
+      const bias = p.a;
+      kernels.broadcastRowF32(p.out, bias, M, N);
+      kernels.matmulNtF32(p.out, p.a, p.b, p.scratch, M, N, K, K, K, N, 1, 1);
+      const want = takeOut(p);
+      kernels.affineF32(p.out, p.a, p.b, bias, p.scratch, M, N, K, K, K, N);
+      assert.deepEqual(takeOut(p), want);
+    }
+  }
+});
+
 /** Where one product lies in the memory of a kernel set; a and b hold seeded values in [-1, 1). */
 interface Product {
-  readonly set: LoadedKernels;
+  readonly set: Pick<LoadedKernels, "kernels" | "memory">;
   readonly form: Form;
   readonly M: number;
   readonly N: number;
@@ -102,7 +142,7 @@ interface Product {
   readonly scratch: number;
 }
 
-function layProduct(set: LoadedKernels, form: Form, M: number, N: number, K: number): Product {
+function layProduct(set: Product["set"], form: Form, M: number, N: number, K: number): Product {
   const a = Math.ceil(set.kernels.heapBase() / 64) * 64;
   const b = a + 4 * M * K;
   const out = b + 4 * K * N;

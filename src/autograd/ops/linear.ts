@@ -31,9 +31,18 @@ export function affine(engine: Engine, x: Tensor, weight: Tensor, bias: Tensor |
     });
   }
   const out = engine.empty([x.rows, weight.rows]);
-  // The bias goes in first, so that the product adds to it and no second pass over y is needed.
-  if (bias !== null) engine.kernels.broadcastRowF32(out.ptr, bias.ptr, out.rows, out.cols);
-  return product(engine, "Nt", x, weight, { out, accumulate: bias !== null });
+  if (bias === null) return product(engine, "Nt", x, weight, { out });
+  const { kernels } = engine;
+  const [M, N, K] = [x.rows, weight.rows, x.cols];
+  if (isStored(weight)) {
+    kernels.broadcastRowF32(out.ptr, bias.ptr, M, N);
+    return product(engine, "Nt", x, weight, { out, accumulate: true });
+  }
+  const mark = engine.arena.mark();
+  const scratch = engine.scratch(kernels.matmulScratchBytes(M, N, K));
+  kernels.affineF32(out.ptr, x.ptr, weight.ptr, bias.ptr, scratch, M, N, K, K, K, N);
+  engine.arena.release(mark);
+  return out;
 }
 
 export interface ProductOptions {

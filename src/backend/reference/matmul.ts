@@ -2,7 +2,12 @@
 import type { KernelSubset } from "../kernels.ts";
 
 type MatmulName =
-  "matmulScratchBytes" | "matmulNnF32" | "matmulNtF32" | "matmulTnF32" | "useWideTiles";
+  | "affineF32"
+  | "matmulScratchBytes"
+  | "matmulNnF32"
+  | "matmulNtF32"
+  | "matmulTnF32"
+  | "useWideTiles";
 
 /** Element strides of one operand: along the output's own dimension, and along K. */
 interface Strides {
@@ -38,6 +43,12 @@ export function createMatmulTwins(memory: WebAssembly.Memory): KernelSubset<Matm
   return {
     matmulScratchBytes: () => 0,
     useWideTiles: () => undefined,
+    affineF32: (out, a, b, bias, scratch, M, N, K, lda, ldb, ldc) => {
+      const row = new Float32Array(memory.buffer, bias, N);
+      for (let m = 0; m < M; m++) new Float32Array(memory.buffer, out + 4 * m * ldc, N).set(row);
+      const run = product(out, a, b, scratch, M, N, K, lda, ldb, ldc, 1, 1);
+      run({ outer: lda, inner: 1 }, { outer: ldb, inner: 1 });
+    },
     matmulNnF32: (...args) =>
       product(...args)({ outer: args[7], inner: 1 }, { outer: 1, inner: args[8] }),
     matmulNtF32: (...args) =>

@@ -49,6 +49,12 @@ function denseProduct(aRow: Move, bColumn: Move): readonly Split[] {
   });
 }
 
+/** out a b bias scratch M N K lda ldb ldc */
+const affine = product({
+  ...{ M: 5, outRow: 10, aRow: by(1, 8), columns: [by(2, 9), by(3)], ns: F32_NS },
+  scratchBytes: (kernels, args) => kernels.matmulScratchBytes(...sizes(args, 5)),
+});
+
 /** out a values (scales) scratch M N K lda ldc; the weight is [N, K], or [K, N] and `columns` empty. */
 function storedProduct(M: number, columns: readonly Move[]): readonly Split[] {
   return product({
@@ -80,6 +86,7 @@ const groupsOf = (bytes: number, pointer: number, K: number): Move => ({
 });
 
 export const productSplits: { readonly [Name in keyof Kernels]?: readonly Split[] } = {
+  affineF32: affine,
   matmulNnF32: denseProduct(by(1, 7), by(2)),
   matmulNtF32: denseProduct(by(1, 7), by(2, 8)),
   matmulTnF32: denseProduct(by(1), by(2)),
