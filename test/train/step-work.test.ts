@@ -25,7 +25,7 @@ function workOfStep(structureOf: (counts: UnitCounts) => Structure): Work {
     model,
     adapted.parameters(),
     Array.from({ length: 2 * B }, () => sequence),
-    { ...FINE_TUNE_DEFAULTS, steps: 2, batchSize: B, padId: 0 },
+    { ...FINE_TUNE_DEFAULTS, steps: 2, batchSize: B },
   );
   tuner.step();
   reset();
