@@ -28,7 +28,7 @@ test("every entry point of package.json is a built file", () => {
 test("every command of the packages is a program", () => {
   for (const folder of ["", "broker/"]) {
     for (const [name, path] of Object.entries(packageFile(`${folder}package.json`).bin)) {
-      assert.match(readSource(join(folder, path)), /^#!\/usr\/bin\/env node\n/, `${name}: ${path}`);
+      assert.match(readSource(join(folder, path)), /^#!(\/usr\/bin\/env node|\/bin\/sh)\n/, `${name}: ${path}`);
     }
   }
 });

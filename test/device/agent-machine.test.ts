@@ -140,10 +140,9 @@ test("a failure is reported until it is heard, and the same attempt is not tried
 });
 
 test("a plan refused for lack of memory is reported with what there is", () => {
-  const agent = new Agent().command(TASK);
-  const { serial } = agent.state;
-  agent.feed({ kind: "broke", serial, reason: "does not fit", tensorBytes: 7 });
-  const fail = { kind: "fail", round: 1, attempt: 1, reason: "does not fit", tensorBytes: 7 };
+  const [agent, lack] = [new Agent().command(TASK), { reason: "too large", tensorBytes: 7 }];
+  agent.feed({ kind: "broke", serial: agent.state.serial, ...lack });
+  const fail = { kind: "fail", round: 1, attempt: 1, ...lack };
   assert.deepEqual(agent.effects, [fail]);
   assert.deepEqual(agent.feed({ kind: "beat" }).effects.at(-1), fail);
 });
