@@ -9,12 +9,12 @@ const SIZE = { devices: ["a", "b"], rounds: 2 };
 
 test("whoever is killed whenever, every update counts once and the last adapter has the same bits", async (t) => {
   const folder = temporaryFolder(t);
-  const [calm, ...disturbed] = await Promise.all(
-    [null, 1, 2].map((seed) => {
-      return crashRun({ ...SIZE, seed, folder: join(folder, `seed-${seed}`), numKills: 3 });
-    }),
-  );
-  assert.ok(calm);
+  const [calm, ...disturbed] = await Promise.all([
+    crashRun({ ...SIZE, seed: null, folder: join(folder, "calm"), numKills: 0 }),
+    // The first update is on the disk and its device was not told; then the round is over and nothing was merged.
+    crashRun({ ...SIZE, seed: 1, folder: join(folder, "writes"), numKills: 0, dieAt: [6, 1, -2] }),
+    crashRun({ ...SIZE, seed: 6, folder: join(folder, "lots"), numKills: 3 }),
+  ]);
   assert.deepEqual(calm.problems, []);
   for (const run of disturbed) {
     assert.deepEqual(differences(calm, run), [], `seed ${run.seed}: ${JSON.stringify(run.kills)}`);

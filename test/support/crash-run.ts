@@ -17,6 +17,8 @@ export interface CrashRunOptions {
   readonly rounds: number;
   /** Kills at random moments, beside those at writes of the journal. */
   readonly numKills: number;
+  /** Writes at which the coordinator's processes die; the seed's lot by default. */
+  readonly dieAt?: readonly number[];
 }
 
 export interface CrashOutcome {
@@ -40,8 +42,10 @@ export async function crashRun(options: CrashRunOptions): Promise<CrashOutcome> 
   const { seed, folder, devices, rounds } = options;
   const startMs = performance.now();
   const rng = Rng.fromSeed(`crash ${seed}`);
-  // Some die at the same write as their predecessor, some at none.
-  const dieAt = seed === null ? [] : [0, 1, 2].map(() => rng.int(24) - 8);
+  // A first round takes about ten writes; a process that takes over in the middle of one has fewer left.
+  const numWrites = 5 + 2 * devices.length;
+  const byLot = [0, 1, 2].map(() => rng.int(numWrites + 4) - 3);
+  const dieAt = options.dieAt ?? (seed === null ? [] : byLot);
   const site = new CrashSite({ folder, devices, rounds, stepMs: STEP_MS, dieAt });
   const kills: Record<string, number> = {};
   try {

@@ -12,7 +12,7 @@ export interface CrashSiteOptions {
   readonly folder: string;
   readonly devices: readonly string[];
   readonly rounds: number;
-  /** Sleep of a device per step of training, of which there are four a round. */
+  /** Sleep of the first device per step of training, of which there are four a round. */
   readonly stepMs: number;
   /** Writes of its journal at which the coordinator's first processes die; see coordinator-process.ts. */
   readonly dieAt: readonly number[];
@@ -106,7 +106,7 @@ export class CrashSite {
   }
 
   #spawn(name: string): Child {
-    const { folder, stepMs, dieAt } = this.#options;
+    const { folder, devices, stepMs, dieAt } = this.#options;
     this.numStarts += 1;
     if (name === "broker") {
       return new NodeProcess("broker/src/main.js", ["--port", String(this.#port)]);
@@ -118,7 +118,9 @@ export class CrashSite {
       return new NodeProcess("test/support/coordinator-process.js", [config], env);
     }
     const config = join(folder, `${name}.json`);
-    return new NodeProcess("test/support/device-process.js", [config, String(stepMs)]);
+    // Of different speeds, so that some deliver while others train.
+    const pace = String(stepMs * (1 + devices.indexOf(name)));
+    return new NodeProcess("test/support/device-process.js", [config, pace]);
   }
 
   #keepUnlessOver(name: string): void {

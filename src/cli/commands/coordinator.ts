@@ -9,6 +9,7 @@ import { Rng } from "../../base/rng.ts";
 import { parseCoordinatorConfig, type CoordinatorConfig } from "../../coordinator/config.ts";
 import { runCoordinator } from "../../coordinator/run-coordinator.ts";
 import type { RunEvent } from "../../coordinator/run-events.ts";
+import { readRunRecord } from "../../coordinator/run-journal.ts";
 import { loadExamples } from "../../data/dataset.ts";
 import { readHeadShapes } from "../../models/head-shapes.ts";
 import { readModelShape } from "../../models/shape.ts";
@@ -26,6 +27,7 @@ interface Options extends TlsFlags {
   config: string;
   test?: string;
   resume?: boolean;
+  supervised?: boolean;
   kernels: KernelChoice;
   baseDtype: BaseDtype;
   json?: boolean;
@@ -37,6 +39,7 @@ export function command(): Command {
     .requiredOption("--config <file>", "coordinator.json")
     .option("--test <path>", "labelled texts that every round's adapter is scored on")
     .option("--resume", "continue the run in the configured run folder")
+    .option("--supervised", "continue the run in the run folder, or begin one when there is none")
     .addOption(kernelsOption("simd"))
     .addOption(baseDtypeOption())
     .option("--json", "one JSON line per event and one with the summary, on stdout")
@@ -72,7 +75,7 @@ async function run(options: Options): Promise<void> {
     shape: readModelShape(config.base, config.labels),
     heads: readHeadShapes(config.base, config.labels),
     onEvent,
-    resume: options.resume === true,
+    resume: options.resume === true || isContinued(config, options),
     signal: stop.signal,
   });
   const exported = summary.rounds === 0 ? null : exportRun(config);
@@ -93,6 +96,11 @@ async function run(options: Options): Promise<void> {
     note(`run failed: ${summary.reason}`);
     process.exitCode = summary.ending === "displaced" ? ExitCode.displaced : ExitCode.failed;
   }
+}
+
+/** Started by a supervisor, the same command line begins a run and goes on with it. */
+function isContinued({ runFolder }: CoordinatorConfig, { supervised }: Options): boolean {
+  return supervised === true && readRunRecord(runFolder) !== undefined;
 }
 
 function evaluation(
