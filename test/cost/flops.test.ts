@@ -46,6 +46,11 @@ function countingEngine(): { engine: Engine; done: { flops: number } } {
     matmulNnF32: product(kernels.matmulNnF32),
     matmulNtF32: product(kernels.matmulNtF32),
     matmulTnF32: product(kernels.matmulTnF32),
+    affineF32(...args) {
+      const [, , , , , M, N, K] = args;
+      done.flops += 2 * M * N * K;
+      kernels.affineF32(...args);
+    },
     attentionF32(...args) {
       done.flops += 2 * attentionProduct(engine, args[5], args.slice(7));
       kernels.attentionF32(...args);

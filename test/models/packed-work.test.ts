@@ -21,6 +21,11 @@ function workOf(name: TinyName, lengths: readonly number[]): Record<string, numb
       done.products += M * N * K;
       kernels.matmulNtF32(...args);
     },
+    affineF32(...args) {
+      const [, , , , , M, N, K] = args;
+      done.products += M * N * K;
+      kernels.affineF32(...args);
+    },
     geluF32(out, inp, n) {
       done.activations += n;
       kernels.geluF32(out, inp, n);
