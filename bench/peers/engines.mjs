@@ -1,5 +1,8 @@
 /** One adapter per engine: c = a b for square float32 matrices, single thread, inputs in place. */
+import { product } from "../../dist/src/autograd/ops/linear.js";
 import { loadKernels } from "../../dist/src/backend/wasm.js";
+import { Engine } from "../../dist/src/tensor/engine.js";
+import { storeRows } from "../../dist/src/tensor/storage/storages.js";
 import { matmulModel } from "./onnx-model.mjs";
 
 /**
@@ -29,6 +32,31 @@ function ours(variant) {
       };
     },
   };
+}
+
+/** The second operand held in int8, as a frozen base is; the first is quantised on the way, row by row. */
+function oursInt8() {
+  const engine = Engine.create({ kernels: "relaxed" });
+  return {
+    name: "fedspine int8",
+    /** A rounding of 1/127 per factor. */
+    tolerance: 3e-2,
+    prepare(size, a, b) {
+      const shape = [size, size];
+      const weight = engine.empty(shape, "weights", "int8");
+      storeRows(engine, weight, 0, transposed(b, size));
+      const left = engine.fromHost({ shape, data: a }, "weights");
+      const out = engine.empty(shape, "state");
+      return {
+        run: () => engine.step(() => product(engine, "Nt", left, weight, { out })),
+        result: () => out.toHost(),
+      };
+    },
+  };
+}
+
+function transposed(values, size) {
+  return values.map((_, i) => values[(i % size) * size + Math.floor(i / size)]);
 }
 
 async function onnxruntime() {
@@ -105,5 +133,12 @@ async function jaxJs() {
 
 /** All engines; ours come first, so that relaxed SIMD is switched on for every one of them. */
 export async function loadEngines() {
-  return [ours("simd"), ours("relaxed"), await onnxruntime(), await tfjs(), await jaxJs()];
+  return [
+    ours("simd"),
+    ours("relaxed"),
+    oursInt8(),
+    await onnxruntime(),
+    await tfjs(),
+    await jaxJs(),
+  ];
 }

@@ -3,7 +3,7 @@
  * native one, which is what transformers.js runs on in Node.
  */
 import native from "onnxruntime-node";
-import { canRun, ourModel, stepData } from "../../dist/bench/steps/ours.js";
+import { canRun, ourModel, ourWays, stepData } from "../../dist/bench/steps/ours.js";
 import { interleavedMedians, printMedians, timed } from "../../dist/bench/steps/contender.js";
 import { stepShapes } from "../../dist/bench/steps/shapes.js";
 import { bertModel } from "./onnx-model.mjs";
@@ -18,8 +18,8 @@ export async function inference() {
   const small = stepShapes.find(({ name }) => name.startsWith("bert-small"));
   for (const batch of [1, 16]) {
     const shape = { ...small, batch };
-    const variants = ["simd", "relaxed"].filter(canRun);
-    const ours = variants.map((kernels) => ({ kernels, model: ourModel(shape, { kernels }) }));
+    const ways = ourWays.filter(({ kernels }) => canRun(kernels));
+    const ours = ways.map((way) => ({ name: way.name, model: ourModel(shape, way) }));
     const model = bertModel(shape, ours[0].model.weights());
     const session = await ort.InferenceSession.create(model, { executionProviders: ["wasm"] });
     const ids = BigInt64Array.from(stepData(shape).ids, BigInt);
@@ -36,9 +36,7 @@ export async function inference() {
     const contenders = [
       timed("onnxruntime-web", () => session.run(feeds)),
       timed("onnxruntime-node", () => nativeSession.run(nativeFeeds)),
-      ...ours.map(({ kernels, model: own }) =>
-        timed(kernels === "simd" ? "strict" : kernels, () => own.forward()),
-      ),
+      ...ours.map(({ name, model: own }) => timed(name, () => own.forward())),
     ];
     const medians = await interleavedMedians(contenders, { rounds: ROUNDS });
     const record = { name: "inference", shape: `${shape.name} ${batch}x${shape.tokens}` };

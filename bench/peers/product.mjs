@@ -25,9 +25,9 @@ async function timeMs(run, repeats) {
 }
 
 /** Fails loudly when an engine computes something else: its time would mean nothing. */
-function checkAgreement(name, got, want, size) {
+function checkAgreement(name, got, want, size, tolerance = 1e-4) {
   const worst = want.reduce((max, value, i) => Math.max(max, Math.abs(value - got[i])), 0);
-  if (!(worst < 1e-4 * Math.sqrt(size))) throw new RangeError(`${name} is off by ${worst}`);
+  if (!(worst < tolerance * Math.sqrt(size))) throw new RangeError(`${name} is off by ${worst}`);
 }
 
 /** One line per engine; JSON per engine and size on stdout. */
@@ -42,11 +42,12 @@ export async function products() {
     for (const engine of engines) {
       const prepared = await engine.prepare(size, a, b);
       await prepared.run();
-      contenders.push({ name: engine.name, ...prepared, times: [], repeats: 1 });
+      const { name, tolerance } = engine;
+      contenders.push({ name, tolerance, ...prepared, times: [], repeats: 1 });
     }
     const want = contenders[0].result();
     for (const contender of contenders) {
-      checkAgreement(contender.name, contender.result(), want, size);
+      checkAgreement(contender.name, contender.result(), want, size, contender.tolerance);
       const warmUpMs = await timeMs(contender.run, 5);
       contender.repeats = Math.max(1, Math.ceil(minimumRoundMs / warmUpMs));
       await timeMs(contender.run, contender.repeats * 2);

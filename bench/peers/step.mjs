@@ -1,5 +1,5 @@
 /** Times one LoRA step here and in the other WebAssembly engines that can train, interleaved in one process. */
-import { canRun, ourModel, stepData } from "../../dist/bench/steps/ours.js";
+import { canRun, ourModel, ourWays, stepData } from "../../dist/bench/steps/ours.js";
 import { interleavedMedians, printMedians, timed } from "../../dist/bench/steps/contender.js";
 import { stepShapes } from "../../dist/bench/steps/shapes.js";
 import { jaxStep } from "./jax-step.mjs";
@@ -16,8 +16,8 @@ export async function steps(words) {
     words.length === 0 ? !name.includes("base") : words.some((word) => name.includes(word)),
   );
   for (const shape of wanted) {
-    const variants = ["simd", "relaxed"].filter(canRun);
-    const ours = variants.map((kernels) => ({ kernels, model: ourModel(shape, { kernels }) }));
+    const ways = ourWays.filter(({ kernels }) => canRun(kernels));
+    const ours = ways.map((way) => ({ name: way.name, model: ourModel(shape, way) }));
     const weights = ours[0].model.weights();
     const peers = [
       await jaxStep(shape, weights, stepData(shape)),
@@ -32,9 +32,7 @@ export async function steps(words) {
       }
     }
     const contenders = [
-      ...ours.map(({ kernels, model }) =>
-        timed(kernels === "simd" ? "strict" : kernels, () => model.step()),
-      ),
+      ...ours.map(({ name, model }) => timed(name, () => model.step())),
       ...peers.map((peer) => timed(peer.name, () => peer.step())),
     ];
     const medians = await interleavedMedians(contenders, { rounds: roundsOf(shape), warmUps: 1 });

@@ -9,7 +9,7 @@ import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { interleavedMedians, printMedians, timed, type Contender } from "../steps/contender.ts";
-import { canRun, ourModel } from "../steps/ours.ts";
+import { canRun, ourModel, ourWays } from "../steps/ours.ts";
 import { stepShapes, type StepShape } from "../steps/shapes.ts";
 
 const ROUNDS = 11;
@@ -46,10 +46,12 @@ const torch = pytorch();
 for (const shape of stepShapes.filter(
   ({ name }) => words.length === 0 || words.some((word) => name.includes(word)),
 )) {
-  const ours = (["simd", "relaxed"] as const).filter(canRun).map((kernels) => {
-    const model = ourModel(shape, { kernels });
-    return timed(kernels === "simd" ? "strict" : kernels, () => model.step());
-  });
+  const ours = ourWays
+    .filter(({ kernels }) => canRun(kernels))
+    .map((way) => {
+      const model = ourModel(shape, way);
+      return timed(way.name, () => model.step());
+    });
   const contenders = [torch.contender(shape), ...ours];
   const medians = await interleavedMedians(contenders, { rounds: ROUNDS });
   printMedians({ name: "lora-step", shape: shape.name }, contenders, medians, "pytorch");

@@ -24,6 +24,13 @@ export interface OursOptions {
   readonly baseDtype?: BaseDtype;
 }
 
+/** Our ways to compute, as the comparisons name them: `int8` is the fast module with an int8 base. */
+export const ourWays: readonly (OursOptions & { readonly name: string })[] = [
+  { name: "strict", kernels: "simd" },
+  { name: "relaxed", kernels: "relaxed" },
+  { name: "int8", kernels: "relaxed", baseDtype: "int8" },
+];
+
 /** What an engine is asked to work on: token ids [batch·tokens] and one of two labels per sequence. */
 export interface StepData {
   readonly ids: Int32Array;
