@@ -32,6 +32,10 @@ export class NodeProcess<Line> {
     return this.#errors;
   }
 
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
   /** Ends it without a chance to say anything. */
   async kill(): Promise<void> {
     this.#child.kill("SIGKILL");
