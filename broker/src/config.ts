@@ -61,8 +61,8 @@ const schema = v.strictObject({
   maxConnectBytes: v.optional(positive, 4096),
   /** Largest packet of a connected client; a blob range with its header is about 66 000. */
   maxPacketBytes: v.optional(positive, 300_000),
-  /** Longest keepalive a client may ask for; 0, which means never, is refused too. */
-  maxKeepaliveSeconds: v.optional(positive, 300),
+  /** Longest keepalive a client may ask for; then 0, which means never, is refused too. 0: any, never included. */
+  maxKeepaliveSeconds: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0)), 300),
   /** How long one write to a subscriber may stay blocked before its connection is ended. */
   drainTimeoutMs: v.optional(positive, 20_000),
   /** Bytes of one publisher on their way to subscribers before its connection is read no further. */

@@ -6,7 +6,7 @@ export interface Persistence {
   outgoingClearMessageId(
     client: { readonly id: string },
     packet: unknown,
-  ): Promise<StoredPacket | undefined>;
+  ): Promise<{ readonly payload?: Uint8Array } | undefined>;
   storeRetained(packet: StoredPacket): Promise<void>;
 }
 
@@ -72,9 +72,12 @@ export function applyQuotas(
     const cleared = await clear(client, packet);
     const queue = queues.get(client.id);
     if (cleared === undefined || queue === undefined) return cleared;
+    // In a QoS 2 handshake a PUBREL has taken the message's place: then its share of what is left.
+    const own = cleared.payload?.byteLength ?? queue.bytes / queue.messages;
+    const bytes = queue.messages === 1 ? queue.bytes : Math.min(own, queue.bytes);
     queue.messages -= 1;
-    queue.bytes -= cleared.payload.byteLength;
-    totalBytes -= cleared.payload.byteLength + OVERHEAD_BYTES;
+    queue.bytes -= bytes;
+    totalBytes -= bytes + OVERHEAD_BYTES;
     if (queue.messages === 0) queues.delete(client.id);
     return cleared;
   };
