@@ -2,12 +2,16 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { systemClock } from "../../base/clock.ts";
 import { FedspineError } from "../../base/errors.ts";
 import type { RunEvent, RunSummary } from "../../coordinator/run-events.ts";
 import type { CoordinatorConfigInput } from "../../coordinator/config.ts";
 import type { DeviceConfigInput } from "../../device/config.ts";
 import { writeJson } from "../../io/json.ts";
+import { FleetFolder } from "../../security/fleet-folder.ts";
+import { enrolHere } from "../../security/local-enrolment.ts";
 import { BROKER_PROGRAM } from "../commands/broker.ts";
+import { writeBrokerConfig } from "../fleet-broker.ts";
 import { writeDeviceData, type DemoFleet } from "./fleet.ts";
 import { firstLine, Processes } from "./processes.ts";
 
@@ -59,8 +63,11 @@ export async function runDemo(
   process.on("SIGTERM", onSignal);
   let isOver = false;
   try {
-    const broker = settings.broker ?? (await startBroker(processes));
-    const files = writeConfigurations(fleet, settings, broker);
+    const name = `demo-${settings.seed}-${process.pid}`;
+    const keys = settings.broker === null ? makeKeys(fleet, settings.folder, name) : null;
+    const broker = settings.broker ?? (await startBroker(processes, keys?.brokerConfig ?? ""));
+    const fleetFolder = keys?.folder ?? null;
+    const files = writeConfigurations(fleet, settings, { name, broker, fleetFolder });
     const summary = followCoordinator(processes, files, settings, listener);
     let numRunning = fleet.devices.length;
     fleet.devices.forEach(({ id }, i) => {
@@ -84,12 +91,37 @@ export async function runDemo(
   }
 }
 
-async function startBroker(processes: Processes): Promise<string> {
-  const port = await firstLine(processes, "broker", BROKER_PROGRAM, ["--port", "0"], (line) => {
+/** Keys for everybody: the demo runs as a fleet in the field does, by TLS and with sealed messages. */
+function makeKeys(
+  fleet: DemoFleet,
+  folder: string,
+  name: string,
+): { folder: string; brokerConfig: string } {
+  const path = join(folder, "fleet");
+  const nowMs = systemClock.nowMs();
+  const [broker, enrolment] = ["mqtts://127.0.0.1", "https://127.0.0.1"];
+  const keys = FleetFolder.create(
+    path,
+    { fleet: name, hosts: ["127.0.0.1"], broker, enrolment },
+    nowMs,
+  );
+  for (const { id, profile } of fleet.devices) {
+    enrolHere(keys, { id, type: profile.type, stateFolder: stateFolderOf(folder, id) }, nowMs);
+  }
+  return { folder: path, brokerConfig: writeBrokerConfig(keys, path, {}) };
+}
+
+function stateFolderOf(folder: string, id: string): string {
+  return join(folder, "state", id);
+}
+
+async function startBroker(processes: Processes, config: string): Promise<string> {
+  const args = ["--port", "0", "--config", config];
+  const port = await firstLine(processes, "broker", BROKER_PROGRAM, args, (line) => {
     const record = JSON.parse(line) as { listening?: { port: number } };
     return record.listening?.port;
   });
-  return `mqtt://127.0.0.1:${port}`;
+  return `mqtts://127.0.0.1:${port}`;
 }
 
 interface Files {
@@ -98,17 +130,28 @@ interface Files {
   readonly devices: readonly string[];
 }
 
-function writeConfigurations(fleet: DemoFleet, settings: DemoSettings, broker: string): Files {
+interface Meeting {
+  readonly name: string;
+  readonly broker: string;
+  /** null with an external broker, where nothing is sealed. */
+  readonly fleetFolder: string | null;
+}
+
+function writeConfigurations(
+  fleet: DemoFleet,
+  settings: DemoSettings,
+  { name, broker, fleetFolder }: Meeting,
+): Files {
   const { folder } = settings;
   mkdirSync(folder, { recursive: true });
   const dataPaths = writeDeviceData(join(folder, "data"), fleet.devices);
   const test = join(folder, "data", "test.jsonl");
   const rows = fleet.test.examples.map(({ text, label }) => JSON.stringify({ text, label }));
   writeFileSync(test, `${rows.join("\n")}\n`);
-  const name = `demo-${settings.seed}-${process.pid}`;
   const coordinator: CoordinatorConfigInput = {
     fleet: name,
     broker,
+    ...(fleetFolder === null ? {} : { fleetFolder }),
     runFolder: join(folder, "run"),
     base: settings.base,
     labels: [...fleet.test.labels],
@@ -138,7 +181,7 @@ function writeConfigurations(fleet: DemoFleet, settings: DemoSettings, broker: s
       id,
       fleet: name,
       broker,
-      stateFolder: join(folder, "state", id),
+      stateFolder: stateFolderOf(folder, id),
       data: dataPaths[i] as string,
       type: profile.type,
       kernels: settings.kernels,
