@@ -7,12 +7,23 @@ import type { LoadedKernels } from "./wasm.ts";
 /** A module with a table of 64-bit indices: V8 takes it since it has the compiler that merges vectors. */
 const recentModule = Uint8Array.of(0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 4, 4, 1, 0x70, 4, 0);
 
+/** Versions of V8 that these kernels were tested on with merging: code that it does not expect ends the process. */
+const testedVersions = ["13.6"];
+
+/** Whether V8's merging is to be used: by default on versions it was tested on; `wish` ("256" or "128") decides otherwise. */
+export function trustsMerging(v8Version: string, wish: string | undefined): boolean {
+  if (wish === "256" || wish === "128") return wish === "256";
+  return testedVersions.some((version) => v8Version.startsWith(`${version}.`));
+}
+
 /**
- * Lets V8 merge pairs of vectors in modules compiled from now on; false where it cannot. Merging changes no bit
- * of a result. Only x64 has registers of that width.
+ * Lets V8 merge pairs of vectors in modules compiled from now on; false where it cannot or may not. Merging changes
+ * no bit of a result. Only x64 has registers of that width. The environment's FEDSPINE_VECTORS is the wish.
  */
 export function allowWideVectors(): boolean {
-  if (process.arch !== "x64" || !WebAssembly.validate(recentModule)) return false;
+  const { arch, env, versions } = process;
+  if (arch !== "x64" || !WebAssembly.validate(recentModule)) return false;
+  if (!trustsMerging(versions.v8, env["FEDSPINE_VECTORS"])) return false;
   setFlagsFromString("--experimental-wasm-revectorize");
   return true;
 }

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Kernels } from "../../src/backend/kernels.ts";
 import { loadKernels } from "../../src/backend/wasm.ts";
-import { wideTilesPay } from "../../src/backend/wide-tiles.ts";
+import { trustsMerging, wideTilesPay } from "../../src/backend/wide-tiles.ts";
 
 /** A set whose products take the time that `durationMs` gives, and its clock. */
 function timedSet(durationMs: (isWide: boolean, call: number) => number) {
@@ -63,4 +63,14 @@ test("wide tiles are not taken where they give another result", () => {
 
 test("wide tiles can be refused", () => {
   assert.doesNotMatch(loadKernels({ wideTiles: "never" }).reason, /256/);
+});
+
+test("vectors are merged on tested versions of V8 unless the environment says otherwise", () => {
+  const tested = "13.6.233.17-node.53";
+  assert.equal(trustsMerging(tested, undefined), true);
+  assert.equal(trustsMerging(tested, "128"), false);
+  for (const other of ["11.3.244.8-node.33", "14.1.146.11-node.14", "13.60.1"]) {
+    assert.equal(trustsMerging(other, undefined), false, other);
+    assert.equal(trustsMerging(other, "256"), true, other);
+  }
 });
