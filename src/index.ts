@@ -44,6 +44,7 @@ export {
   rope,
   ropeTables,
   siluMul,
+  vocabularyLoss,
   type ActivationName,
   type AttentionShape,
   type LowRank,

@@ -12,3 +12,4 @@ export { meanPool } from "./ops/mean-pool.ts";
 export { rmsNorm } from "./ops/rms-norm.ts";
 export { rope, ropeTables, type RopeTables } from "./ops/rope.ts";
 export { siluMul } from "./ops/silu-mul.ts";
+export { vocabularyLoss } from "./ops/vocabulary-loss.ts";

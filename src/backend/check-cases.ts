@@ -192,6 +192,9 @@ export const checkCases: Cases = {
     const table = f32(rows * n);
     return [table, unit(rows), table, below(n, rows), rows, n, ignoreIndex, 0.2];
   },
+  crossEntropyInPlaceF32: (n) => {
+    return [f32(rows), f32(rows * n), below(n, rows), rows, n, ignoreIndex, 0.2];
+  },
   unitDotsF32: (n) => {
     const heads = f32(B * n * H * D);
     return [f32(B * H), heads, heads, offsets(B * n), B, 0, H, D];

@@ -11,7 +11,7 @@ export interface StepFlops {
 /**
  * A training step of frozen weights with LoRA pairs. Counted: linear layers and head 2MNK forward and 2MNK for the
  * gradient of their inputs down to the lowest trained layer, pairs and trained heads with their weights' gradients,
- * attention scores 4BHT²D forward and 10BHT²D backward; with recomputation the forward work of
+ * all of a vocabulary's forward, attention scores 4BHT²D forward and 10BHT²D backward; with recomputation the forward work of
  * the blocks once more. Not counted: norms, activations, softmax, embeddings, the optimiser.
  */
 export function stepFlops(shape: ModelShape, setup: StepSetup): StepFlops {

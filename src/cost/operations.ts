@@ -37,6 +37,8 @@ export interface BackwardWork extends Work {
   readonly makes: readonly number[] | null;
   /** Whether its one gradient takes the place of the result's where nobody else needs that. */
   readonly isInPlace?: boolean;
+  /** The gradient of the one input, where forward has made it. */
+  readonly made?: Value;
   /** Elements of the gradients of trained weights. */
   readonly leaves: readonly number[];
 }
@@ -99,6 +101,32 @@ export function linear(call: LinearCall): Operation {
     leaves: [...(hasPair ? [N * R, R * K] : []), ...(trainsWeight ? [N * K, N] : [])],
   };
   return { out, inputs: [x], saved, forward, backward };
+}
+
+/** Rows and bytes of the blocks of src/autograd/ops/vocabulary-loss.ts. */
+const ROW_GRAIN = 60;
+const BLOCK_BYTES = 4 << 20;
+
+/** Rows whose logits of V words are held at a time. */
+export function vocabularyBlockRows(V: number): number {
+  return ROW_GRAIN * Math.max(1, Math.floor(BLOCK_BYTES / (4 * V * ROW_GRAIN)));
+}
+
+/** x [M, C] against a frozen table [V, C] and labels: 2MVC for the logits and as much for the gradient of x, all forward. */
+export function vocabularyLoss(x: Value, V: number, C: number): Operation {
+  const M = x.elements / C;
+  const R = Math.min(M, vocabularyBlockRows(V));
+  const products: Product[] = [[R, V, C]];
+  if (x.isTracked) products.push([R, C, V]);
+  const gradient = x.isTracked ? constant(M * C) : null;
+  const flops = 2 * M * V * C * products.length;
+  return {
+    out: result(1, x.isTracked),
+    inputs: [x],
+    saved: gradient === null ? [] : [gradient],
+    forward: work(flops, [M, M, R * V], largestScratch(products)),
+    backward: gradient === null ? null : { ...work(0), makes: [M * C], made: gradient, leaves: [] },
+  };
 }
 
 /** Rows, columns and terms per element. */

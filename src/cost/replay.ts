@@ -82,12 +82,13 @@ class Replay {
   #backward({ out, inputs, saved, backward }: Operation): void {
     const dOut = this.#gradients.get(out);
     if (dOut !== undefined && backward !== null) {
-      const { makes, leaves, passing, scratchBytes } = backward;
+      const { makes, made, leaves, passing, scratchBytes } = backward;
       const isReused = backward.isInPlace === true && dOut.holds === 1 && !out.isWatched;
       for (const elements of leaves) this.#hold(this.#make(elements));
       const results = inputs.map((_, i) => {
         const elements = makes === null ? 0 : (makes[i] ?? 0);
         if (makes === null || isReused) return dOut;
+        if (made !== undefined) return this.#blockOf(made);
         return elements > 0 ? this.#make(elements) : null;
       });
       const others = passing.map((elements) => this.#make(elements));

@@ -3,7 +3,15 @@ import type { BaseDtype } from "../base/base-dtype.ts";
 import type { LinearShape, ModelShape } from "../base/model-shape.ts";
 import { unitKinds } from "../base/structure.ts";
 import { matchesTarget } from "../base/target-pattern.ts";
-import { attention, constant, light, linear, type Operation, type Value } from "./operations.ts";
+import {
+  attention,
+  constant,
+  light,
+  linear,
+  vocabularyLoss,
+  type Operation,
+  type Value,
+} from "./operations.ts";
 import { keptSize, type AdapterSetup } from "./parameters.ts";
 import { traitsOf, type Traits } from "./traits.ts";
 
@@ -187,7 +195,7 @@ class StepWalk {
       const dense = this.#head(hidden, rows, C, false);
       hidden = this.#norm(this.#light({ inputs: [dense], elements: rows * C, saves: [dense] }));
     }
-    this.#crossEntropy(this.#head(hidden, rows, vocabSize, false), rows);
+    this.#push(vocabularyLoss(hidden, vocabSize, C));
   }
 
   /** Some rows of the hidden states, or means over them. */

@@ -3,6 +3,7 @@ import { activation } from "../autograd/ops/activation.ts";
 import { gatherRows } from "../autograd/ops/gather-rows.ts";
 import { linear } from "../autograd/ops/linear.ts";
 import { meanPool } from "../autograd/ops/mean-pool.ts";
+import { vocabularyLoss } from "../autograd/ops/vocabulary-loss.ts";
 import type { Tape } from "../autograd/tape.ts";
 import { Linear } from "../nn/linear.ts";
 import { Norm } from "../nn/norm.ts";
@@ -94,11 +95,20 @@ export class LmHead {
 
   /** hidden [M, C] -> logits [M, V]. */
   forward(tape: Tape, hidden: Tensor): Tensor {
-    let x = hidden;
-    if (this.#transform !== null) {
-      const { dense, norm, spec } = this.#transform;
-      x = norm.forward(tape, activation(tape, dense.forward(tape, x), spec.activation));
-    }
-    return linear(tape, x, this.#decoder.tensor, this.#bias?.tensor ?? null);
+    const bias = this.#bias?.tensor ?? null;
+    return linear(tape, this.#transformed(tape, hidden), this.#decoder.tensor, bias);
+  }
+
+  /** hidden [M, C] and M labels -> mean cross-entropy [1] of the logits, which are never held all at once. */
+  loss(tape: Tape, hidden: Tensor, labels: ArrayLike<number>): Tensor {
+    const bias = this.#bias?.tensor ?? null;
+    const x = this.#transformed(tape, hidden);
+    return vocabularyLoss(tape, x, this.#decoder.tensor, bias, labels);
+  }
+
+  #transformed(tape: Tape, hidden: Tensor): Tensor {
+    if (this.#transform === null) return hidden;
+    const { dense, norm, spec } = this.#transform;
+    return norm.forward(tape, activation(tape, dense.forward(tape, hidden), spec.activation));
   }
 }

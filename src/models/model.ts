@@ -83,8 +83,7 @@ export class Model {
 
   /** hidden [M, C] -> vocabulary logits [M, V]. */
   project(tape: Tape, hidden: Tensor): Tensor {
-    if (!(this.#head instanceof LmHead)) throw wrongTask("a language-model task", this.task);
-    return this.#head.forward(tape, hidden);
+    return this.#languageHead().forward(tape, hidden);
   }
 
   /** Mean cross-entropy [1] of a batch: over sequences for classes, over next tokens or masked ones for language. */
@@ -93,7 +92,13 @@ export class Model {
       return crossEntropy(tape, this.classLogits(tape, batch), targets.labels);
     }
     const { rows, labels } = targets.kind === "next-token" ? nextTokenTargets(batch) : targets;
-    return crossEntropy(tape, this.tokenLogits(tape, batch, rows), labels);
+    const hidden = gatherRows(tape, this.body.forward(tape, batch), rows);
+    return this.#languageHead().loss(tape, hidden, labels);
+  }
+
+  #languageHead(): LmHead {
+    if (!(this.#head instanceof LmHead)) throw wrongTask("a language-model task", this.task);
+    return this.#head;
   }
 }
 

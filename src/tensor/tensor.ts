@@ -94,6 +94,18 @@ export class Tensor {
     return new Tensor(this.#arena, shape, this.dtype, this.ptr, this.region);
   }
 
+  /** `count` rows of a matrix of 4-byte elements, in the same memory. Throws ShapeError where it has fewer. */
+  rowRange(first: number, count: number): Tensor {
+    if (first < 0 || count < 0 || first + count > this.rows || this.shape.length !== 2) {
+      throw new ShapeError("row range", {
+        expected: `a matrix of at least ${first + count} rows`,
+        got: shapeText(this.shape),
+      });
+    }
+    const ptr = this.ptr + 4 * first * this.cols;
+    return new Tensor(this.#arena, [count, this.cols], this.dtype, ptr, this.region);
+  }
+
   /** What it takes of the memory. */
   get byteLength(): number {
     return byteLengthOf(this.shape, this.dtype);

@@ -82,6 +82,7 @@ const expected: Record<CheckedKernel, string> = {
   meanPoolBackwardF32: "54b647c0920b",
   crossEntropyF32: "a98fd950d134",
   crossEntropyBackwardF32: "0fdf4d672cf9",
+  crossEntropyInPlaceF32: "aa4aefeff1a6",
   unitDotsF32: "20cf61291e0c",
   unitAbsDotsF32: "490b4567d6ba",
   unitAbsSumsF32: "cd1f8ab71a78",

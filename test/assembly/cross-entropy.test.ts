@@ -84,3 +84,36 @@ testKernel({
   // softmax - 1 of the label would be 0 or 6e-8, where -4e-8 is right.
   tolerance: () => ({ relative: 1e-6 }),
 });
+
+testKernel({
+  name: "crossEntropyInPlaceF32 agrees with its twin, ignored and impossible labels included",
+  sizes,
+  buffers: ({ rows, cols }): Record<"losses" | "logits" | "labels", BufferSpec> => ({
+    losses: { role: "out", length: rows },
+    logits: { role: "inout", length: rows * cols },
+    labels: labelsSpec(rows, cols),
+  }),
+  call: (kernels, at, { rows, cols }) =>
+    kernels.crossEntropyInPlaceF32(
+      ...([at.losses, at.logits, at.labels, rows, cols, ignoreIndex, 0.125] as const),
+    ),
+  tolerance: () => ({ relative: 2e-6, absolute: 1e-6 }),
+});
+
+testKernel({
+  name: "crossEntropyInPlaceF32 keeps the digits of a small loss and its gradient among large logits",
+  sizes: fc.constant({ rows: 4, cols: 21 }),
+  runs: 1,
+  regimes: ["normal"],
+  buffers: ({ rows, cols }): Record<"losses" | "logits" | "labels", BufferSpec> => ({
+    losses: { role: "out", length: rows },
+    logits: { role: "inout", length: rows * cols, fill: (_, i) => (i % cols === 20 ? 1020 : 1000) },
+    labels: { role: "in", type: "i32", length: rows, fill: () => 20 },
+  }),
+  call: (kernels, at, { rows, cols }) =>
+    kernels.crossEntropyInPlaceF32(
+      ...([at.losses, at.logits, at.labels, rows, cols, ignoreIndex, 0.125] as const),
+    ),
+  // The gradients are 2.6e-10 and 20 times that; the loss is 4.1e-8, less than f32 knows beside a sum of 1.
+  tolerance: () => ({ relative: 1e-6, absolute: 4.2e-8 }),
+});

@@ -15,6 +15,7 @@ import { meanPool } from "../../src/autograd/ops/mean-pool.ts";
 import { rmsNorm } from "../../src/autograd/ops/rms-norm.ts";
 import { rope, ropeTables } from "../../src/autograd/ops/rope.ts";
 import { siluMul } from "../../src/autograd/ops/silu-mul.ts";
+import { vocabularyLoss } from "../../src/autograd/ops/vocabulary-loss.ts";
 import { Tape } from "../../src/autograd/tape.ts";
 import { Rng } from "../../src/base/rng.ts";
 import type { Engine } from "../../src/tensor/engine.ts";
@@ -175,6 +176,21 @@ const cases: Record<string, GradCheck[]> = {
   "cross-entropy": [
     { shapes: [[4, 5]], compute: (t, x) => crossEntropy(t, at(x, 0), [0, 4, IGNORED_LABEL, 2]) },
     { shapes: [[2, 3]], compute: (t, x) => crossEntropy(t, at(x, 0), [IGNORED_LABEL, 1]) },
+  ],
+  "vocabulary-loss": [
+    {
+      shapes: [[4, 3], [5, 3], [5]],
+      compute: (t, x) => vocabularyLoss(t, at(x, 0), at(x, 1), at(x, 2), [0, 4, IGNORED_LABEL, 2]),
+    },
+    // A table that is the embedding as well, and a loss that is used twice.
+    {
+      shapes: [[5, 3]],
+      compute: (t, x) => {
+        const hidden = gatherRows(t, at(x, 0), [1, 4, 1]);
+        const loss = vocabularyLoss(t, hidden, at(x, 0), null, [3, 0, IGNORED_LABEL]);
+        return add(t, loss, add(t, loss, loss));
+      },
+    },
   ],
 };
 

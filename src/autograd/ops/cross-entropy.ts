@@ -37,7 +37,8 @@ export const crossEntropy = defineOp({
   },
 });
 
-function countLabels(labels: ArrayLike<number>, rows: number, cols: number): number {
+/** How many of the labels of that many rows are not ignored. Throws ShapeError for a label outside [0, cols). */
+export function countLabels(labels: ArrayLike<number>, rows: number, cols: number): number {
   if (labels.length !== rows) {
     throw new ShapeError("cross-entropy", {
       expected: `${rows} labels`,

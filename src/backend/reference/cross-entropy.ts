@@ -5,7 +5,7 @@ import { at, floats, integers } from "./views.ts";
 /** Twins of assembly/cross-entropy.ts over `memory`, with the same arguments. */
 export function createCrossEntropyTwins(
   memory: WebAssembly.Memory,
-): KernelSubset<"crossEntropyF32" | "crossEntropyBackwardF32"> {
+): KernelSubset<"crossEntropyF32" | "crossEntropyBackwardF32" | "crossEntropyInPlaceF32"> {
   const view = (pointer: number, n: number): Float32Array => floats(memory, pointer, n);
   return {
     crossEntropyF32: (losses, sums, logits, labels, rows, cols, ignoreIndex) => {
@@ -32,6 +32,22 @@ export function createCrossEntropyTwins(
             return c === label ? -others : share;
           }),
         );
+      });
+    },
+    crossEntropyInPlaceF32: (losses, logits, labels, rows, cols, ignoreIndex, scale) => {
+      integers(memory, labels, rows).forEach((label, r) => {
+        const x = view(logits + 4 * r * cols, cols);
+        const top = largest(x);
+        const shares = Float64Array.from(x, (value) => Math.exp(value - top));
+        const others = shares.reduce((total, share, c) => (c === label ? total : total + share), 0);
+        const isClass = label >= 0 && label < cols;
+        const sum = isClass ? others + at(shares, label) : NaN;
+        const loss = top - (x[label] ?? NaN) + Math.log(sum);
+        view(losses, rows)[r] = label === ignoreIndex ? 0 : loss;
+        x.forEach((_, c) => {
+          const gradient = (Math.fround(scale) * (c === label ? -others : at(shares, c))) / sum;
+          x[c] = label === ignoreIndex ? 0 : gradient;
+        });
       });
     },
   };

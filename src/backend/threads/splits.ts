@@ -96,6 +96,7 @@ const table: { readonly [Name in keyof Kernels]?: Split | readonly Split[] } = {
   softmaxF32: rows([3, 4], [0, 1], [2], 1),
   crossEntropyF32: rows([4, 5], [2], [0, 1, 3], 1),
   crossEntropyBackwardF32: rows([4, 5], [0, 2], [1, 3], 0.8),
+  crossEntropyInPlaceF32: rows([3, 4], [1], [0, 2], 1.2),
   gatherRowsF32: rows([3, 4], [0], [2], 0.05),
   broadcastRowF32: rows([2, 3], [0], [], 0.05),
 
