@@ -1,4 +1,5 @@
 /** What a device may be given in a round: the schedule's corridor and what its memory holds, with the cost of each choice. */
+import type { BaseDtype } from "../base/base-dtype.ts";
 import { ConfigError } from "../base/errors.ts";
 import type { ModelShape } from "../base/model-shape.ts";
 import { type Structure, fullStructure } from "../base/structure.ts";
@@ -45,18 +46,19 @@ export class DeviceLimits {
   of(device: string, round: number): Limits {
     const { profileOf, config } = this.#options;
     const { type = "", cores = 1, memoryBytes = 0, tensorBytes } = profileOf(device) ?? {};
+    const baseDtype = this.#dtypeOf(device);
     // What a device has found itself counts more than what is kept free in general.
     const availableBytes = tensorBytes ?? Math.max(0, memoryBytes - config.memoryReserveBytes);
     // A device recomputes where that alone makes a plan fit.
     const fits = (sparsity: number, rank: number): boolean =>
-      this.#leastBytesOf({ sparsity, rank }) <= availableBytes;
+      this.#leastBytesOf({ sparsity, rank }, baseDtype) <= availableBytes;
     const { min, max, reference } = this.#corridorOf(device, round);
     const ranks = this.#ranksFor(device);
     const [smallest = 1] = ranks;
     const least = leastOf(min, this.#mostSparsity(), (sparsity) => fits(sparsity, smallest));
     if (least === null) {
       const mostPruned = { sparsity: Math.max(min, this.#mostSparsity()), rank: smallest };
-      const neededBytes = this.#leastBytesOf(mostPruned);
+      const neededBytes = this.#leastBytesOf(mostPruned, baseDtype);
       return { kind: "too-small", neededBytes, availableBytes };
     }
     const view: DeviceView = {
@@ -68,7 +70,7 @@ export class DeviceLimits {
       // Memory is a hard limit, the schedule is not.
       maxSparsity: Math.max(least, max),
       ranks: ranks.filter((rank) => fits(least, rank)),
-      cost: (choice) => this.costOf(choice),
+      cost: (choice) => this.costOf(device, choice),
     };
     return { kind: "fits", view, reference };
   }
@@ -78,38 +80,56 @@ export class DeviceLimits {
     return this.#options.knowledge.modelOf(device)?.sparsity ?? 0;
   }
 
-  /** The same for all devices, so that it is counted once for a choice. */
-  costOf({ sparsity, rank }: Choice): ChoiceCost {
+  costOf(device: string, choice: Choice): ChoiceCost {
+    return this.#costOf(choice, this.#dtypeOf(device));
+  }
+
+  /** The same for all devices that hold the base alike, so that it is counted once for a choice. */
+  #costOf({ sparsity, rank }: Choice, baseDtype: BaseDtype): ChoiceCost {
     const steps = Math.round(sparsity * COST_GRID);
-    const key = `${steps}/${rank}`;
+    const key = `${steps}/${rank}/${baseDtype}`;
     const known = this.#costs.get(key);
     if (known !== undefined) return known;
-    const cost = this.estimate({ sparsity: steps / COST_GRID }, rank);
+    const cost = this.#estimate({ sparsity: steps / COST_GRID }, rank, { baseDtype });
     this.#costs.set(key, cost);
     return cost;
   }
 
+  #dtypeOf(device: string): BaseDtype {
+    return this.#options.profileOf(device)?.baseDtype ?? "f32";
+  }
+
   /** Memory with or without recomputation, whatever is less, counted once for a choice. */
-  #leastBytesOf({ sparsity, rank }: Choice): number {
+  #leastBytesOf({ sparsity, rank }: Choice, baseDtype: BaseDtype): number {
     const steps = Math.round(sparsity * COST_GRID);
-    const key = `${steps}/${rank}`;
+    const key = `${steps}/${rank}/${baseDtype}`;
     const known = this.#leastBytes.get(key);
     if (known !== undefined) return known;
-    const recomputed = this.estimate({ sparsity: steps / COST_GRID }, rank, true).memoryBytes;
+    const structure = { sparsity: steps / COST_GRID };
+    const recomputed = this.#estimate(structure, rank, { baseDtype, recompute: true });
     // Of a single layer nothing is saved: it is there twice.
-    const least = Math.min(recomputed, this.costOf({ sparsity, rank }).memoryBytes);
+    const least = Math.min(
+      recomputed.memoryBytes,
+      this.#costOf({ sparsity, rank }, baseDtype).memoryBytes,
+    );
     this.#leastBytes.set(key, least);
     return least;
   }
 
+  /** Cost of a structure on a device. */
+  estimate(device: string, structure: Structure, rank: number): Cost {
+    return this.#estimate(structure, rank, { baseDtype: this.#dtypeOf(device) });
+  }
+
   /** Cost of a structure, or of one of about that sparsity; with the blocks recomputed where the plan or the caller says so. */
-  estimate(
+  #estimate(
     structure: Structure | { readonly sparsity: number },
     rank: number,
-    recompute = this.#options.config.plan.recompute,
+    options: { baseDtype: BaseDtype; recompute?: boolean },
   ): Cost {
     const { config, shape } = this.#options;
     const { targets, batchSize, maxTokens, trainHead, dropout } = config.plan;
+    const { baseDtype, recompute = config.plan.recompute } = options;
     return costOf(shape, {
       structure,
       rank,
@@ -119,6 +139,7 @@ export class DeviceLimits {
       trainHead,
       dropout,
       recompute,
+      baseDtype,
       scoresUnits: config.pruning !== null,
       sendsMeanScores: (config.pruning?.blend ?? 0) > 0,
     });

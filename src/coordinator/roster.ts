@@ -1,4 +1,5 @@
 /** Who is here: identities, process starts, and the leases that signs of life renew. */
+import type { BaseDtype } from "../base/base-dtype.ts";
 import type { Clock } from "../base/clock.ts";
 
 /** What a device says about itself. */
@@ -6,6 +7,8 @@ export interface Profile {
   readonly type: string;
   readonly cores: number;
   readonly memoryBytes: number;
+  /** What it holds the frozen base in; float32 where it does not say. */
+  readonly baseDtype?: BaseDtype;
   /** What it found that it has for tensors, when it refused a plan; absent before that. */
   readonly tensorBytes?: number;
   /** The base model is there already. */

@@ -184,12 +184,12 @@ export class Steering {
     update: ReceivedUpdate | undefined,
   ): Outcome {
     if (update === undefined)
-      return { device, choice, cost: this.#limits.costOf(choice), result: null };
+      return { device, choice, cost: this.#limits.costOf(device, choice), result: null };
     const { report, uploadMs, structure, sparsity, rank } = update;
     return {
       device,
       choice,
-      cost: this.#limits.estimate(structure, rank),
+      cost: this.#limits.estimate(device, structure, rank),
       result: {
         ...report,
         uploadMs,
@@ -201,7 +201,7 @@ export class Steering {
   }
 
   #decided(round: number, view: DeviceView, reference: number, choice: Choice): RunEvent {
-    const { gflopsPerStep, memoryBytes } = this.#limits.costOf(choice);
+    const { gflopsPerStep, memoryBytes } = this.#limits.costOf(view.id, choice);
     return {
       kind: "controller-decided",
       round,

@@ -101,7 +101,7 @@ export async function runDevice(config: DeviceConfig, deps: DeviceDeps): Promise
       memory,
       finished: await deliverable(memory, store),
       workshop,
-      capabilities: { kind: config.type, ...deps.machine },
+      capabilities: { kind: config.type, ...deps.machine, baseDtype: config.baseDtype },
       rng: rng.fork("control"),
       onEvent: deps.onEvent,
     });

@@ -1,4 +1,5 @@
 /** What devices and coordinator say to each other: one schema per kind, carried as type and body of a control message. */
+import { baseDtypes } from "../base/base-dtype.ts";
 import * as v from "valibot";
 import { accepted, refused } from "./decoded.ts";
 import type { Decoded } from "./decoded.ts";
@@ -178,7 +179,13 @@ const deviceKinds = {
   hello: v.object({
     /** The process start that speaks; never comes back after a restart. */
     boot: name,
-    capabilities: v.object({ kind: shortText, cores: positive, memoryBytes: count }),
+    capabilities: v.object({
+      kind: shortText,
+      cores: positive,
+      memoryBytes: count,
+      /** What it holds the frozen base in; float32 where it does not say. */
+      baseDtype: v.exactOptional(v.picklist(baseDtypes)),
+    }),
     /** Roots of the blobs that are complete here. */
     have: v.pipe(v.array(root), v.maxLength(64)),
   }),

@@ -1,6 +1,7 @@
 /** Device limits: the corridor, what memory adds to it, and what keeps a device out. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { BaseDtype } from "../../src/base/base-dtype.ts";
 import { ConfigError } from "../../src/base/errors.ts";
 import { fullStructure } from "../../src/base/structure.ts";
 import {
@@ -18,7 +19,7 @@ const SHRUNK = { layers: [{ heads: [0, 2], ffn: [0, 1, 2, 3, 4, 5] }] };
 function setUp(
   memoryBytes: number,
   settings: Partial<CoordinatorConfigInput> = {},
-  found: { tensorBytes?: number } = {},
+  found: { tensorBytes?: number; baseDtype?: BaseDtype } = {},
 ) {
   const config = parseCoordinatorConfig({
     base: "x",
@@ -70,7 +71,7 @@ test("what memory cannot hold is cut off: first the large ranks, then the schedu
   const { limits, view: roomy } = setUp(PLENTY);
   const { minSparsity } = roomy(1).view;
   const needs = (sparsity: number, rank: number): number =>
-    limits.costOf({ sparsity, rank }).memoryBytes;
+    limits.costOf("a", { sparsity, rank }).memoryBytes;
   assert.ok(needs(0, 8) > needs(0, 2) && needs(0, 1) > needs(0.4, 1));
   const twoRanks = setUp(1000 + needs(minSparsity, 2)).view(1).view;
   assert.deepEqual([twoRanks.minSparsity, twoRanks.ranks], [minSparsity, [1, 2]]);
@@ -84,7 +85,7 @@ test("what memory cannot hold is cut off: first the large ranks, then the schedu
 
 test("without pruning a device has to hold the whole model", () => {
   const { limits } = setUp(PLENTY, { pruning: null });
-  const whole = limits.costOf({ sparsity: 0, rank: 1 }).memoryBytes;
+  const whole = limits.costOf("a", { sparsity: 0, rank: 1 }).memoryBytes;
   const fits = setUp(1000 + whole, { pruning: null }).view(7).view;
   assert.deepEqual([fits.minSparsity, fits.maxSparsity, fits.ranks], [0, 0, [1]]);
   const tooSmall = setUp(1000 + whole - 1, { pruning: null }).limits.of("a", 7);
@@ -109,12 +110,25 @@ test("a plan that a device has refused for lack of memory is not asked for again
   const { limits } = setUp(PLENTY);
   const whole = limits.of("a", 1);
   assert.ok(whole.kind === "fits" && whole.view.ranks.includes(8));
-  const least = (rank: number): number => limits.estimate({ sparsity: 0 }, rank, true).memoryBytes;
-  // It has room for the smaller ranks at most, when it recomputes.
+  // Of a single layer recomputation saves nothing.
+  const least = (rank: number): number => limits.costOf("a", { sparsity: 0, rank }).memoryBytes;
   const refused = setUp(PLENTY, {}, { tensorBytes: least(2) }).limits.of("a", 1);
   assert.ok(refused.kind === "fits");
   assert.deepEqual(refused.view.ranks, [1, 2]);
   const none = setUp(PLENTY, {}, { tensorBytes: 100 }).limits.of("a", 1);
   assert.ok(none.kind === "too-small");
   assert.equal(none.availableBytes, 100);
+});
+
+test("a device that holds the base in bytes is counted so", () => {
+  const without = { pruning: null };
+  const memoryOf = (baseDtype: BaseDtype): number =>
+    setUp(PLENTY, without, { baseDtype }).limits.costOf("a", { sparsity: 0, rank: 1 }).memoryBytes;
+  assert.ok(memoryOf("int8") < memoryOf("f32"));
+  const memoryBytes = 1000 + memoryOf("int8");
+  assert.equal(
+    setUp(memoryBytes, without, { baseDtype: "f32" }).limits.of("a", 1).kind,
+    "too-small",
+  );
+  assert.equal(setUp(memoryBytes, without, { baseDtype: "int8" }).limits.of("a", 1).kind, "fits");
 });
