@@ -104,12 +104,12 @@ export function linear(call: LinearCall): Operation {
 }
 
 /** Rows and bytes of the blocks of src/autograd/ops/vocabulary-loss.ts. */
-const ROW_GRAIN = 60;
-const BLOCK_BYTES = 4 << 20;
+const LEAST_ROWS = 120;
+const BLOCK_BYTES = 8 << 20;
 
 /** Rows whose logits of V words are held at a time. */
 export function vocabularyBlockRows(V: number): number {
-  return ROW_GRAIN * Math.max(1, Math.floor(BLOCK_BYTES / (4 * V * ROW_GRAIN)));
+  return LEAST_ROWS * Math.max(1, Math.floor(BLOCK_BYTES / (4 * V * LEAST_ROWS)));
 }
 
 /** x [M, C] against a frozen table [V, C] and labels: 2MVC for the logits and as much for the gradient of x, all forward. */

@@ -121,7 +121,7 @@ test("loss and gradients are those of linear and crossEntropy, whatever is ignor
 
 /** More rows than one block has. */
 const long: Case = {
-  ...{ M: 130, V: 20011, C: 12, dtype: "f32", hasBias: true, trainsWeight: true },
+  ...{ M: 250, V: 20011, C: 12, dtype: "f32", hasBias: true, trainsWeight: true },
   ...{ ignored: 0.1, scale: 0.5, seed: 3 },
 };
 
