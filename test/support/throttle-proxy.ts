@@ -23,6 +23,8 @@ export interface ThrottleProxy {
 
 /** A limited direction passes on what takes so long, so that the rate is smooth and timers are not the limit. */
 const PIECE_MS = 5;
+/** Timers fire late; as much as this is caught up on, or a slow link would be a fifth slower than it says. */
+const CATCH_UP_MS = 50;
 
 export async function startThrottleProxy(options: ProxyOptions): Promise<ThrottleProxy> {
   const sockets = new Set<Socket>();
@@ -91,7 +93,8 @@ function forward(
       sentBytes += piece.byteLength;
       count(piece.byteLength);
       to.write(piece);
-      freeAtMs = Math.max(freeAtMs, performance.now()) + (1000 * piece.byteLength) / bytesPerSecond;
+      const earliestMs = performance.now() - CATCH_UP_MS;
+      freeAtMs = Math.max(freeAtMs, earliestMs) + (1000 * piece.byteLength) / bytesPerSecond;
       const then = sentBytes < chunk.byteLength ? next : (): void => void from.resume();
       setTimeout(then, freeAtMs - performance.now());
     };
