@@ -37,7 +37,8 @@ test("package.json lists exactly what src/ imports", () => {
 });
 
 test("broker/package.json lists exactly what the broker imports", () => {
-  const names = Object.keys(declared("broker/package.json").dependencies ?? {});
+  const { dependencies = {}, optionalDependencies = {} } = declared("broker/package.json");
+  const names = Object.keys({ ...dependencies, ...optionalDependencies });
   assert.deepEqual(imported(listFiles(["broker/src"], ".ts")), names.sort());
 });
 

@@ -15,6 +15,8 @@ import { openPolicy } from "./policy.ts";
 import type { MessageRequest, Policy, Refusal, Session } from "./policy.ts";
 import { applyQuotas } from "./quotas.ts";
 import type { Persistence } from "./quotas.ts";
+import { openRedis } from "./redis.ts";
+import type { SharedParts } from "./redis.ts";
 
 export interface BrokerStats {
   /** Open connections, those before CONNECT included. */
@@ -48,7 +50,9 @@ const CONNACK_CODES: Record<Refusal, number> = {
 /** Rejects with BrokerConfigError for bad settings and with the system's error when a port is taken. */
 export async function startBroker(input: BrokerConfigInput = {}, policy?: Policy): Promise<Broker> {
   const config = parseConfig(input);
-  const core = new BrokerCore(config, policy ?? policyOf(config));
+  const { redis: url } = config;
+  const shared = url === undefined ? null : await openRedis({ ...config, url });
+  const core = new BrokerCore(config, policy ?? policyOf(config), shared);
   await core.start();
   const listeners: Listener[] = [];
   const close = async (): Promise<void> => {
@@ -99,13 +103,16 @@ class BrokerCore implements Door {
   readonly #durable = new Set<string>();
   readonly #refused: Record<string, number> = {};
   readonly #accessCheck: NodeJS.Timeout;
+  readonly #shared: SharedParts | null;
   #published = 0;
 
-  constructor(config: BrokerConfig, policy: Policy) {
+  constructor(config: BrokerConfig, policy: Policy, shared: SharedParts | null) {
     this.#config = config;
     this.#policy = policy;
+    this.#shared = shared;
     this.#rate = new ConnectRate(config.connectsPerSecond);
     this.#aedes = new Aedes({
+      ...(shared === null ? {} : { mq: shared.emitter, persistence: shared.persistence }),
       // No limit on the number of messages under way: with one, a single stalled subscriber that holds that many stops
       // every other topic. The bytes of each publisher are bounded instead, in GuardedStream.
       concurrency: 0,
@@ -168,10 +175,13 @@ class BrokerCore implements Door {
     this.#accessCheck = setInterval(() => this.#cutOffRevoked(), config.accessCheckMs);
     this.#aedes.on("keepaliveTimeout", () => this.#count("keepalive-timeout"));
     (this.#aedes as EventEmitter).on("error", () => this.#count("internal-error"));
+    shared?.emitter.state.on("error", () => this.#count("redis-connection"));
   }
 
   async start(): Promise<void> {
     await this.#aedes.listen();
+    // What is queued in Redis by one broker is taken out by another, so none of them could count it.
+    if (this.#shared !== null) return;
     applyQuotas(
       (this.#aedes as Aedes & { persistence: Persistence }).persistence,
       this.#config,

@@ -47,6 +47,10 @@ const schema = v.strictObject({
   wsPort: v.exactOptional(port),
   /** Web pages, by origin, that may connect by WebSocket; a browser names its page, a device does not. */
   wsOrigins: v.optional(v.array(v.string()), []),
+  /** Redis server that makes several brokers one: redis:// or rediss://. Absent: everything is held in memory. */
+  redis: v.exactOptional(v.pipe(v.string(), v.regex(/^rediss?:\/\/[^/]+(\/\d*)?$/))),
+  /** With `redis`: how long a message waits for an absent session. */
+  offlineSeconds: v.optional(positive, 3600),
   /** Connections of both kinds together; more are closed on arrival. */
   maxConnections: v.optional(positive, 2000),
   /** New connections per second and remote address, with a burst of five seconds' worth. */

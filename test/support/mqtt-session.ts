@@ -36,7 +36,7 @@ export class MqttSession {
 
   private constructor(socket: Socket) {
     this.#socket = socket;
-    socket.on("data", (chunk) => this.#onBytes(chunk as Buffer));
+    socket.on("data", (chunk) => this.#onBytes(chunk));
     socket.on("close", () => (this.isClosed = true));
     socket.on("error", () => undefined);
   }
