@@ -103,19 +103,22 @@ export function linear(call: LinearCall): Operation {
   return { out, inputs: [x], saved, forward, backward };
 }
 
-/** Rows and bytes of the blocks of src/autograd/ops/vocabulary-loss.ts. */
-const LEAST_ROWS = 120;
+/** Blocks of src/autograd/ops/vocabulary-loss.ts. */
+const BLOCK_ROWS = 120;
 const BLOCK_BYTES = 8 << 20;
+const TILE_ROWS = 10;
 
-/** Rows whose logits of V words are held at a time. */
-export function vocabularyBlockRows(V: number): number {
-  return LEAST_ROWS * Math.max(1, Math.floor(BLOCK_BYTES / (4 * V * LEAST_ROWS)));
+/** Rows whose logits of V words are held at a time, of M rows. */
+export function vocabularyBlockRows(M: number, V: number): number {
+  const most = BLOCK_ROWS * Math.max(1, Math.floor(BLOCK_BYTES / (4 * V * BLOCK_ROWS)));
+  const blocks = Math.max(1, Math.round(M / most));
+  return TILE_ROWS * Math.ceil(M / (blocks * TILE_ROWS));
 }
 
 /** x [M, C] against a frozen table [V, C] and labels: 2MVC for the logits and as much for the gradient of x, all forward. */
 export function vocabularyLoss(x: Value, V: number, C: number): Operation {
   const M = x.elements / C;
-  const R = Math.min(M, vocabularyBlockRows(V));
+  const R = Math.min(M, vocabularyBlockRows(M, V));
   const products: Product[] = [[R, V, C]];
   if (x.isTracked) products.push([R, C, V]);
   const gradient = x.isTracked ? constant(M * C) : null;

@@ -6,17 +6,21 @@ import type { Tape } from "../tape.ts";
 import { countLabels, IGNORED_LABEL } from "./cross-entropy.ts";
 import { affine, product } from "./linear.ts";
 
-/** Two packings of 60 rows: whole tiles of the products, whether five or six rows high. */
-const LEAST_ROWS = 120;
+/** Rows of a block; fewer would pack or decode the table more often: 60 take 8 % more time. */
+const BLOCK_ROWS = 120;
 /** Logits of a block, where the vocabulary is small enough for more rows. */
 const BLOCK_BYTES = 8 << 20;
+/** Blocks but the last are multiples of this: whole tiles of the products. */
+const TILE_ROWS = 10;
 
 /**
- * Rows whose logits of V words are computed at a time. Fewer would pack the table more often: 8 % of the time at 60.
- * They fix the order of sums, so they depend on V alone.
+ * Rows whose logits of V words are computed at a time: of M rows shares about equal, since a small last block would
+ * cost as much packing. They fix the order of sums, so they depend on nothing else.
  */
-export function vocabularyBlockRows(V: number): number {
-  return LEAST_ROWS * Math.max(1, Math.floor(BLOCK_BYTES / (4 * V * LEAST_ROWS)));
+export function vocabularyBlockRows(M: number, V: number): number {
+  const most = BLOCK_ROWS * Math.max(1, Math.floor(BLOCK_BYTES / (4 * V * BLOCK_ROWS)));
+  const blocks = Math.max(1, Math.round(M / most));
+  return TILE_ROWS * Math.ceil(M / (blocks * TILE_ROWS));
 }
 
 interface Gradients {
@@ -53,7 +57,7 @@ export const vocabularyLoss = defineOp({
     const losses = engine.empty([M]);
     const index = engine.integers(labels);
     const scale = counted === 0 ? 0 : 1 / counted;
-    const blockRows = vocabularyBlockRows(V);
+    const blockRows = vocabularyBlockRows(M, V);
     for (let first = 0; first < M; first += blockRows) {
       const mark = engine.arena.mark();
       const rows = Math.min(blockRows, M - first);
