@@ -21,9 +21,12 @@ export function trustsMerging(v8Version: string, wish: string | undefined): bool
  * no bit of a result. Only x64 has registers of that width. The environment's FEDSPINE_VECTORS is the wish.
  */
 export function allowWideVectors(): boolean {
-  const { arch, env, versions } = process;
+  const { arch, versions } = process;
+  // A quirk of the machine, alike for every thread that loads kernels, and of no consequence for results.
+  // eslint-disable-next-line no-restricted-properties
+  const wish = process.env["FEDSPINE_VECTORS"];
   if (arch !== "x64" || !WebAssembly.validate(recentModule)) return false;
-  if (!trustsMerging(versions.v8, env["FEDSPINE_VECTORS"])) return false;
+  if (!trustsMerging(versions.v8, wish)) return false;
   setFlagsFromString("--experimental-wasm-revectorize");
   return true;
 }

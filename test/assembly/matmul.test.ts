@@ -95,12 +95,12 @@ testKernel({
   runs: 300,
   buffers: ({ M, N, K, padding }, kernels) => ({
     ...{
-      a: { role: "in", length: extent(M, K, K + padding[0]) } as BufferSpec,
-      b: { role: "in", length: extent(N, K, K + padding[1]) } as BufferSpec,
-      bias: { role: "in", length: N } as BufferSpec,
-      out: { role: "out", length: extent(M, N, N + padding[2]) } as BufferSpec,
+      a: { role: "in", length: extent(M, K, K + padding[0]) },
+      b: { role: "in", length: extent(N, K, K + padding[1]) },
+      bias: { role: "in", length: N },
+      out: { role: "out", length: extent(M, N, N + padding[2]) },
     },
-    scratch: { role: "scratch", length: kernels.matmulScratchBytes(M, N, K) / 4 } as BufferSpec,
+    scratch: { role: "scratch", length: kernels.matmulScratchBytes(M, N, K) / 4 },
   }),
   call: (kernels, at, { M, N, K, padding, isWide }) => {
     const strides = [K + padding[0], K + padding[1], N + padding[2]] as const;

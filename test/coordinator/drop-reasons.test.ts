@@ -45,7 +45,7 @@ class Stranger {
   says(
     device: string,
     message: DeviceMessage,
-    { name = device, epoch = this.#epoch, channel = "evt" as DeviceChannel } = {},
+    { name = device, epoch = this.#epoch, channel = "evt" } = {},
   ): void {
     this.raw(device, channel, this.#stamp.encode(message, { device: name, epoch, round: 1 }));
   }

@@ -26,4 +26,4 @@ for (const name of models) {
     hash.update(parameter).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   }
 }
-console.log(hash.digest("hex"));
+process.stdout.write(`${hash.digest("hex")}\n`);
