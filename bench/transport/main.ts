@@ -7,11 +7,13 @@
  */
 import { parseArgs } from "node:util";
 import type { Figure } from "./figure.ts";
+import { reconnects } from "./reconnect.ts";
 import { slowLinks } from "./slow-links.ts";
+import { slowReaders } from "./slow-readers.ts";
 import { throughput } from "./throughput.ts";
 
 const EXIT_USAGE = 64;
-const figures: readonly Figure[] = [...slowLinks, ...throughput];
+const figures: readonly Figure[] = [...slowLinks, ...throughput, ...slowReaders, ...reconnects];
 
 const { values: args, positionals: words } = parseArgs({
   allowPositionals: true,
@@ -32,9 +34,10 @@ if (chosen.length === 0) {
 
 const widest = Math.max(...chosen.map(({ name }) => name.length));
 const lines: string[] = [];
-for (const { name, aim, measure } of chosen) {
+for (const figure of chosen) {
+  const { name, aim } = figure;
   const length = { isShort: args.short, minutes: Number(args.minutes) };
-  const { ok, shown, values } = await measure(length);
+  const { ok, shown, values } = await figure.measure(length);
   process.stdout.write(`${JSON.stringify({ figure: name, ok, ...values })}\n`);
   const verdict = ok ? "holds " : "MISSED";
   lines.push(`${name.padEnd(widest)}  ${verdict}  ${shown}\n${" ".repeat(widest + 10)}(${aim})`);
