@@ -45,8 +45,9 @@ class Stranger {
   says(
     device: string,
     message: DeviceMessage,
-    { name = device, epoch = this.#epoch, channel = "evt" } = {},
+    options: { name?: string; epoch?: number; channel?: DeviceChannel } = {},
   ): void {
+    const { name = device, epoch = this.#epoch, channel = "evt" } = options;
     this.raw(device, channel, this.#stamp.encode(message, { device: name, epoch, round: 1 }));
   }
 
