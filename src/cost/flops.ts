@@ -10,9 +10,10 @@ export interface StepFlops {
 
 /**
  * A training step of frozen weights with LoRA pairs. Counted: linear layers and head 2MNK forward and 2MNK for the
- * gradient of their inputs down to the lowest trained layer, pairs and trained heads with their weights' gradients,
- * all of a vocabulary's forward, attention scores 4BHT²D forward and 10BHT²D backward; with recomputation the forward work of
- * the blocks once more. Not counted: norms, activations, softmax, embeddings, the optimiser.
+ * gradient of their inputs down to the lowest trained layer (of a vocabulary both in the forward pass), pairs and
+ * trained heads with their weights' gradients, attention scores 4BHT²D forward and 10BHT²D backward; with
+ * recomputation the forward work of the blocks once more. Not counted: norms, activations, softmax, embeddings, the
+ * optimiser.
  */
 export function stepFlops(shape: ModelShape, setup: StepSetup): StepFlops {
   let [forward, backward] = [0, 0];

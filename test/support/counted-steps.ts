@@ -39,6 +39,11 @@ export const countedModels: Readonly<Record<string, CountedModel>> = {
   "encoder with a pooler": { family: bert, config: bertConfig, task: "classify" },
   "decoder that classifies": { family: llama, config: llamaConfig, task: "classify" },
   "decoder that predicts tokens": { family: llama, config: llamaConfig, task: "causal-lm" },
+  "decoder of many words": {
+    family: llama,
+    config: { ...llamaConfig, vocab_size: 20011, tie_word_embeddings: true },
+    task: "causal-lm",
+  },
   "larger encoder": {
     family: bert,
     config: { ...bertConfig, hidden_size: 192, num_attention_heads: 6, intermediate_size: 768 },
