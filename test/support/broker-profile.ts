@@ -64,7 +64,8 @@ export async function startProfileProxy(
         const complaint = from === client ? complaintAbout(packet, profile) : undefined;
         if (complaint !== undefined) refused.push(complaint);
         largestBytes = Math.max(largestBytes, packet.byteLength);
-        return complaint === undefined && to.write(packet) !== undefined;
+        if (complaint === undefined) to.write(packet);
+        return complaint === undefined;
       }, profile.maxPacketBytes);
       from.on("data", (chunk: Buffer) => {
         const ending = packets.push(chunk);

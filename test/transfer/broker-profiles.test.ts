@@ -70,7 +70,7 @@ for (const { name, profile } of profiles) {
       },
     );
     const { ok, reason, devices } = await coordinating;
-    assert.ok(ok, reason ?? "");
+    assert.ok(ok, reason);
     assert.deepEqual(
       devices.map(({ id, rounds }) => [id, rounds]),
       [["gw", 2]],

@@ -16,7 +16,7 @@ import { Rng } from "../../src/base/rng.ts";
 import { mqttTransportFactory } from "../../src/transport/mqtt.ts";
 import type { MqttOptions } from "../../src/transport/mqtt-options.ts";
 import { eventually } from "../support/eventually.ts";
-import { mosquittoAbsent, mosquittoPath, startMosquitto } from "../support/mosquitto.ts";
+import { freePort, mosquittoAbsent, mosquittoPath, startMosquitto } from "../support/mosquitto.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { startThrottleProxy } from "../support/throttle-proxy.ts";
 import { transportSuite } from "../support/transport-suite.ts";
@@ -72,6 +72,16 @@ transportSuite(
   async () => {
     const broker = await startMosquitto();
     return underTest("mqtt", broker.port, () => broker.close());
+  },
+  noMosquitto,
+);
+
+transportSuite(
+  "mosquitto by WebSocket",
+  async () => {
+    const wsPort = await freePort();
+    const broker = await startMosquitto([`listener ${wsPort} 127.0.0.1`, "protocol websockets"]);
+    return underTest("ws", wsPort, () => broker.close());
   },
   noMosquitto,
 );
