@@ -85,6 +85,12 @@ export function decodeManifest(encoded: Uint8Array, root: string): Decoded<Manif
   return accepted({ root, sizeBytes, leafCount: leafCountOf(sizeBytes), encoded });
 }
 
+/** The SHA-256 of leaf `index` in hex; "" when there is no such leaf. */
+export function leafHash({ encoded }: Manifest, index: number): string {
+  const start = HEADER_BYTES + index * HASH_BYTES;
+  return Buffer.from(encoded.subarray(start, start + HASH_BYTES)).toString("hex");
+}
+
 /** True when `bytes` is exactly leaf `index` of the blob. */
 export function leafMatches(manifest: Manifest, index: number, bytes: Uint8Array): boolean {
   if (index < 0 || index >= manifest.leafCount) return false;

@@ -14,6 +14,7 @@ import {
 import type { Manifest } from "../protocol/manifest.ts";
 import type { BlobRef, BlobStore, PartialBlob } from "./blob-store.ts";
 import type { PullOptions, PullReport } from "./data-plane.ts";
+import { adoptKnownLeaves } from "./known-leaves.ts";
 import { PullSlots } from "./pull-slots.ts";
 import { RangeFetcher } from "./range-fetcher.ts";
 import type { Piece } from "./range-fetcher.ts";
@@ -26,6 +27,8 @@ export interface BlobReceiverOptions {
   /** Pulls at once; each holds at most about 1 MiB of leaves. The others wait in line. */
   readonly maxPulls: number;
   readonly idleTimeoutMs: number;
+  /** Takes leaves from other blobs of the store instead of fetching them; worth it where few blobs are kept. */
+  readonly adoptsLeaves: boolean;
 }
 
 export class BlobReceiver {
@@ -82,7 +85,7 @@ export class BlobReceiver {
 
   async #pullNow(options: PullOptions): Promise<PullReport> {
     const { device, blob, signal, onProgress } = options;
-    const { store, clock, rng, send, idleTimeoutMs } = this.#options;
+    const { store, clock, rng, send, idleTimeoutMs, adoptsLeaves } = this.#options;
     throwIfAborted(signal, blob.root);
     if (await store.has(blob.root)) {
       onProgress?.({ haveBytes: blob.sizeBytes, sizeBytes: blob.sizeBytes });
@@ -103,6 +106,7 @@ export class BlobReceiver {
       throwIfAborted(signal, blob.root);
       const partial = await store.open(manifest);
       try {
+        if (adoptsLeaves) await adoptKnownLeaves(store, partial);
         const resumedBytes = haveBytesOf(partial);
         await fetchLeaves(fetcher, partial, resumedBytes, options);
         await partial.commit();

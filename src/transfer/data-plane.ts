@@ -40,7 +40,7 @@ export interface PullOptions {
 export interface PullReport {
   /** Payload bytes received over the network, manifest included; 0 when the blob was already here. */
   readonly receivedBytes: number;
-  /** Bytes that were here before the pull: the whole blob, or the leaves of an earlier attempt. */
+  /** Bytes that were not fetched: the whole blob, leaves of an earlier attempt, or leaves that another blob has too. */
   readonly resumedBytes: number;
   /** Received ranges that were of no use: duplicates, late answers, leaves that failed their hash. */
   readonly wastedBytes: number;
@@ -84,6 +84,8 @@ export function createCoordinatorDataPlane(
     requestTopic: (device) => topics.device(device).ask,
     answerTopic: (device) => topics.device(device).blk,
     maxPulls: COORDINATOR_PULLS,
+    // Updates of different devices share nothing, and there are many of them.
+    adoptsLeaves: false,
   });
 }
 
@@ -101,6 +103,7 @@ export function createDeviceDataPlane(
     requestTopic: () => topics.get,
     answerTopic: () => topics.put,
     maxPulls: DEVICE_PULLS,
+    adoptsLeaves: true,
   });
 }
 
@@ -112,6 +115,7 @@ interface Ends {
   readonly requestTopic: (device: string) => string;
   readonly answerTopic: (device: string) => string;
   readonly maxPulls: number;
+  readonly adoptsLeaves: boolean;
 }
 
 async function openDataPlane(options: DataPlaneOptions, ends: Ends): Promise<DataPlane> {
@@ -131,6 +135,7 @@ async function openDataPlane(options: DataPlaneOptions, ends: Ends): Promise<Dat
     rng,
     send: (device, frame) => publish(ends.requestTopic(device), frame),
     maxPulls: ends.maxPulls,
+    adoptsLeaves: ends.adoptsLeaves,
     idleTimeoutMs,
   });
   const dropped: Record<string, number> = {};
