@@ -93,6 +93,7 @@ async function measureCuts({ isShort }: Length): Promise<Outcome> {
     const { hubStore, device, deviceStore, proxy } = site;
     const content = noise(sizeBytes, "cuts");
     const blob = await hubStore.put(content);
+    const beforeBytes = proxy.bytesDown;
     let cuts = 0;
     const cutting = setInterval(() => {
       proxy.cut();
@@ -114,6 +115,8 @@ async function measureCuts({ isShort }: Length): Promise<Outcome> {
         cuts,
         twiceBytes: report.wastedBytes,
         twiceShare: rounded(twiceShare),
+        // Headers, and what was on its way in each cut and never arrived whole.
+        linkExtraShare: rounded((proxy.bytesDown - beforeBytes) / sizeBytes - 1),
         hashFailures: isWhole ? 0 : 1,
       },
     };
