@@ -13,7 +13,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { baseDtypes } from "../../src/base/base-dtype.ts";
 import { fullStructure } from "../../src/base/structure.ts";
-import { DEVICE_ENVIRONMENT, DEVICE_FLAGS } from "../../src/cli/small-heap.ts";
+import { SMALL_ENVIRONMENT, DEVICE_FLAGS } from "../../src/cli/small-heap.ts";
 import { trainingMemory } from "../../src/cost/memory.ts";
 import { agentBytes, processBytes } from "../../src/cost/process.ts";
 import { readModelShape } from "../../src/models/shape.ts";
@@ -90,7 +90,7 @@ function measure(key: string, shape: MemoryShape): MemoryReport {
   const { stdout, stderr, status } = spawnSync(
     process.execPath,
     [...flags, script, JSON.stringify(job)],
-    { encoding: "utf8", env: { ...process.env, ...DEVICE_ENVIRONMENT } },
+    { encoding: "utf8", env: { ...process.env, ...SMALL_ENVIRONMENT } },
   );
   if (status !== 0) throw new Error(stderr);
   return JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as MemoryReport;

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { BlobRef } from "../../src/transfer/blob-store.ts";
+import { RELAY_FLAGS, SMALL_ENVIRONMENT } from "../../src/cli/small-heap.ts";
 
 const BROKER = fileURLToPath(new URL("../../broker/src/main.js", import.meta.url));
 const HUB = fileURLToPath(new URL("./hub-process.js", import.meta.url));
@@ -21,8 +22,9 @@ export class Child {
 
   /** Starts a program; resolves with its first line. */
   static async start<Line>(program: string, args: readonly string[]): Promise<[Child, Line]> {
-    const spawned = spawn(process.execPath, [program, ...args], {
+    const spawned = spawn(process.execPath, [...RELAY_FLAGS, program, ...args], {
       stdio: ["ignore", "pipe", "inherit"],
+      env: { ...process.env, ...SMALL_ENVIRONMENT },
     });
     const child = new Child(spawned);
     for await (const line of createInterface({ input: spawned.stdout })) {

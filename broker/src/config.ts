@@ -72,7 +72,7 @@ const schema = v.strictObject({
   /** Bytes of one publisher on their way to subscribers before its connection is read no further. */
   maxUnroutedBytes: v.optional(positive, 64 * 1024 * 1024),
   /** Bytes waiting for one subscriber's socket; beyond that its messages are dropped until it has read. */
-  maxUnsentBytes: v.optional(positive, 16 * 1024 * 1024),
+  maxUnsentBytes: v.optional(positive, 8 * 1024 * 1024),
   /** How often rights are looked at again, so that who has lost them is cut off. */
   accessCheckMs: v.optional(positive, 500),
   /** Durable sessions, absent ones included; a client that wants one more is refused. */

@@ -13,8 +13,11 @@ export const DEVICE_FLAGS = [
   ...LATE_FLAGS,
 ] as const;
 
+/** For a broker and a coordinator: payloads that pass through are garbage at once, and a large young generation keeps them. */
+export const RELAY_FLAGS = ["--max-semi-space-size=1"] as const;
+
 /** One malloc arena for all threads, whose free end goes back to the system. */
-export const DEVICE_ENVIRONMENT = {
+export const SMALL_ENVIRONMENT = {
   MALLOC_ARENA_MAX: "1",
   MALLOC_TRIM_THRESHOLD_: "131072",
 } as const;

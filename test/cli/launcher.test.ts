@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { symlinkSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { test, type TestContext } from "node:test";
-import { DEVICE_ENVIRONMENT, DEVICE_FLAGS } from "../../src/cli/small-heap.ts";
+import { DEVICE_FLAGS, RELAY_FLAGS, SMALL_ENVIRONMENT } from "../../src/cli/small-heap.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 /** Arguments, one per line, and malloc's settings after them. */
@@ -27,8 +27,15 @@ test("a device is started with its flags and one malloc arena, unless someone ha
   assert.deepEqual(args.slice(0, DEVICE_FLAGS.length), [...DEVICE_FLAGS]);
   assert.match(args[DEVICE_FLAGS.length] ?? "", /\/dist\/src\/cli\/main\.js$/);
   assert.deepEqual(args.slice(DEVICE_FLAGS.length + 1), ["device", "--config", "my device.json"]);
-  assert.equal(malloc, Object.values(DEVICE_ENVIRONMENT).join());
+  assert.equal(malloc, Object.values(SMALL_ENVIRONMENT).join());
   assert.match(launched(t, ["device"], { MALLOC_ARENA_MAX: "3" }).malloc ?? "", /^3,/);
+});
+
+test("a coordinator gets a small young generation", (t) => {
+  const { args, malloc } = launched(t, ["coordinator", "--json"]);
+  assert.deepEqual(args.slice(0, RELAY_FLAGS.length), [...RELAY_FLAGS]);
+  assert.deepEqual(args.slice(RELAY_FLAGS.length + 1), ["coordinator", "--json"]);
+  assert.equal(malloc, Object.values(SMALL_ENVIRONMENT).join());
 });
 
 test("every other command is started as it is", (t) => {

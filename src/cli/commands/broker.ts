@@ -6,6 +6,7 @@ import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { ExitCode, FedspineError } from "../../base/errors.ts";
+import { RELAY_FLAGS, SMALL_ENVIRONMENT } from "../small-heap.ts";
 import { brokerDoctor } from "./broker-doctor.ts";
 import { mosquittoConfCommand } from "./mosquitto-conf.ts";
 import { readJsonObject } from "../../io/json.ts";
@@ -86,7 +87,10 @@ function argumentsFor(options: Options, fleet: FleetFolder | null): string[] {
 /** Resolves with the exit status; signals are passed on. */
 async function runProgram(args: readonly string[]): Promise<number> {
   const stdio = ["inherit", "inherit", "inherit", "ipc"] as const;
-  const child = spawn(process.execPath, [BROKER_PROGRAM, ...args], { stdio: [...stdio] });
+  const child = spawn(process.execPath, [...RELAY_FLAGS, BROKER_PROGRAM, ...args], {
+    stdio: [...stdio],
+    env: { ...process.env, ...SMALL_ENVIRONMENT },
+  });
   const forward = (signal: NodeJS.Signals): void => void child.kill(signal);
   process.on("SIGINT", forward);
   process.on("SIGTERM", forward);

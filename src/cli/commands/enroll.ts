@@ -108,6 +108,9 @@ async function useCode(code: string, options: Options): Promise<void> {
     },
   });
   const { fleet, broker } = store.load() ?? {};
-  if (options.json === true) { printJson({ device, fleet, broker }); return; }
+  if (options.json === true) {
+    printJson({ device, fleet, broker });
+    return;
+  }
   print(`${device} is enrolled in fleet ${fleet} and connects to ${broker}`);
 }

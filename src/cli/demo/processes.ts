@@ -5,7 +5,7 @@ import { createWriteStream, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { FedspineError } from "../../base/errors.ts";
-import { DEVICE_ENVIRONMENT, DEVICE_FLAGS } from "../small-heap.ts";
+import { DEVICE_FLAGS, RELAY_FLAGS, SMALL_ENVIRONMENT } from "../small-heap.ts";
 
 /** How long a process may take to end by itself after SIGTERM. */
 const STOP_TIMEOUT_MS = 5000;
@@ -19,18 +19,17 @@ export class Processes {
     this.#logFolder = logFolder;
   }
 
-  /** Starts `node script args…`, a device as its launcher does; stderr goes to a log file, each line of stdout to `onLine`. */
+  /** Starts `node script args…`, each as its launcher does; stderr goes to a log file, each line of stdout to `onLine`. */
   start(
     name: string,
     script: string,
     args: readonly string[],
     onLine: (line: string) => void,
   ): { exited: Promise<number>; pid: number } {
-    const isDevice = args[0] === "device";
-    const flags = isDevice ? DEVICE_FLAGS : [];
+    const flags = args[0] === "device" ? DEVICE_FLAGS : RELAY_FLAGS;
     const child = spawn(process.execPath, [...flags, script, ...args], {
       stdio: ["ignore", "pipe", "pipe"],
-      env: isDevice ? { ...process.env, ...DEVICE_ENVIRONMENT } : process.env,
+      env: { ...process.env, ...SMALL_ENVIRONMENT },
     });
     const log = createWriteStream(join(this.#logFolder, `${name}.log`));
     child.stderr.pipe(log);
