@@ -30,6 +30,7 @@ const commands: Readonly<Record<string, string>> = {
   devices: "<action>",
   why: "<device>",
   report: "<folder>",
+  plan: "--measure",
   bench: "--profile",
   doctor: "--json",
 };
