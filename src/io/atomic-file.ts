@@ -1,7 +1,8 @@
 /** Writing a file so that a crash leaves either the old content or the new, never a part. */
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { DataError } from "../base/errors.ts";
+import { syncFolder, writeWhole } from "./synced.ts";
 
 /**
  * Writes `chunks` one after another to `path` by way of a temporary file next to it, synced before
@@ -13,7 +14,11 @@ export function writeFileAtomic(path: string, chunks: Iterable<Uint8Array>): voi
     mkdirSync(dirname(path), { recursive: true });
     const file = openSync(part, "w");
     try {
-      for (const chunk of chunks) writeWhole(file, chunk);
+      let position = 0;
+      for (const chunk of chunks) {
+        writeWhole(file, chunk, position);
+        position += chunk.byteLength;
+      }
       fsyncSync(file);
     } finally {
       closeSync(file);
@@ -35,21 +40,5 @@ function removePart(part: string): void {
     rmSync(part, { force: true });
   } catch {
     return;
-  }
-}
-
-/** A single write may stop short; it takes at most 2 GiB. */
-function writeWhole(file: number, chunk: Uint8Array): void {
-  let at = 0;
-  while (at < chunk.length) at += writeSync(file, chunk, at, Math.min(chunk.length - at, 2 ** 30));
-}
-
-/** The rename itself survives a power cut only once the folder is synced. */
-function syncFolder(folder: string): void {
-  const handle = openSync(folder, "r");
-  try {
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
   }
 }

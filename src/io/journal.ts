@@ -15,11 +15,11 @@ import {
   readdirSync,
   renameSync,
   rmSync,
-  writeSync,
 } from "node:fs";
 import { join } from "node:path";
 import { CheckpointError, DisplacedError } from "../base/errors.ts";
 import { type JournalContent, NO_DIGEST, journalLine, readJournalLines } from "./journal-lines.ts";
+import { syncFolder, writeWhole } from "./synced.ts";
 
 export interface JournalOptions {
   /** false: a crash of the machine may cost the last records, one of the process does not. */
@@ -74,7 +74,7 @@ export class Journal {
     const { file, digest: before, sizeBytes } = this.#end;
     const { digest, bytes } = journalLine(before, record);
     ftruncateSync(file, sizeBytes);
-    writeAt(file, bytes, sizeBytes);
+    writeWhole(file, bytes, sizeBytes);
     if (this.#isSynced) fsyncSync(file);
     this.#expectMine();
     this.#end = { file, digest, sizeBytes: sizeBytes + bytes.byteLength };
@@ -165,7 +165,7 @@ function install(folder: string, number: number, record: unknown, isSynced: bool
   const content = Buffer.concat([first.bytes, bytes]);
   const file = openSync(`${path}.part`, "w+");
   try {
-    writeAt(file, content, 0);
+    writeWhole(file, content, 0);
     if (isSynced) fsyncSync(file);
     renameSync(`${path}.part`, path);
     if (isSynced) syncFolder(folder);
@@ -199,22 +199,6 @@ function nameOf(number: number): string {
 
 function pathOf(folder: string, number: number): string {
   return join(folder, nameOf(number));
-}
-
-function writeAt(file: number, bytes: Uint8Array, position: number): void {
-  let done = 0;
-  while (done < bytes.byteLength) {
-    done += writeSync(file, bytes, done, bytes.byteLength - done, position + done);
-  }
-}
-
-function syncFolder(folder: string): void {
-  const handle = openSync(folder, "r");
-  try {
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
-  }
 }
 
 function codeOf(error: unknown): string | undefined {

@@ -4,20 +4,12 @@ import type { KeyObject } from "node:crypto";
 import { join } from "node:path";
 import * as v from "valibot";
 import { ConfigError } from "../base/errors.ts";
-import type { DeviceKeys, EnrolmentAnswer } from "./enrolment-messages.ts";
+import { type DeviceKeys, type EnrolmentAnswer, membershipSchema } from "./enrolment-messages.ts";
 import { newKeyPair, pemOf, privateKeyFrom, publicKeyFrom } from "./keys.ts";
 import { privateFolder, writePrivateFile } from "./private-file.ts";
 
 const keysSchema = v.object({ tlsKey: v.string(), signKey: v.string() });
-const memberSchema = v.object({
-  ...keysSchema.entries,
-  device: v.string(),
-  fleet: v.string(),
-  broker: v.string(),
-  certificate: v.string(),
-  authority: v.string(),
-  coordinatorKey: v.string(),
-});
+const memberSchema = v.object({ ...keysSchema.entries, ...membershipSchema.entries });
 
 export interface Credentials {
   readonly device: string;

@@ -30,17 +30,19 @@ const requestSchema = v.object({
   signProof: base64,
 });
 
+/** What a device is told when it is let in, and keeps. */
+export const membershipSchema = v.object({
+  device: v.string(),
+  fleet: v.string(),
+  broker: v.string(),
+  certificate: v.string(),
+  authority: v.string(),
+  coordinatorKey: v.string(),
+});
+
 const answerSchema = v.variant("state", [
   v.object({ state: v.literal("pending"), device: v.string() }),
-  v.object({
-    state: v.literal("accepted"),
-    device: v.string(),
-    fleet: v.string(),
-    broker: v.string(),
-    certificate: v.string(),
-    authority: v.string(),
-    coordinatorKey: v.string(),
-  }),
+  v.object({ state: v.literal("accepted"), ...membershipSchema.entries }),
   v.object({ state: v.literal("rejected"), device: v.string() }),
   v.object({ state: v.literal("refused"), reason: v.string() }),
 ]);
