@@ -12,7 +12,7 @@ export interface FleetBrokerSettings {
   };
 }
 
-export function fleetBrokerSettings(fleet: FleetFolder): FleetBrokerSettings {
+function fleetBrokerSettings(fleet: FleetFolder): FleetBrokerSettings {
   const { fleet: name } = fleet.info;
   const roles = { device: deviceRights(name), coordinator: coordinatorRights(name) };
   return { tls: fleet.serverFiles, access: { identities: fleet.identitiesFolder, roles } };

@@ -14,7 +14,7 @@ interface Pending {
 }
 
 /** Until the first repeat; it doubles with each. */
-export const ACK_TIMEOUT_MS = 5000;
+const ACK_TIMEOUT_MS = 5000;
 /** After these it is left to the device, whose signs of life show what it does not know. */
 const MAX_SENT = 5;
 

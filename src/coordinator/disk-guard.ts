@@ -12,7 +12,7 @@ export interface DiskGuardOptions {
 }
 
 /** Between two looks. */
-export const PROBE_MS = 5000;
+const PROBE_MS = 5000;
 const LEAST_PROBE_BYTES = 64 * 1024;
 const FAULTS = new Set(["ENOSPC", "EDQUOT", "EROFS", "EIO", "EFBIG", "EACCES", "EPERM", "ENOENT"]);
 

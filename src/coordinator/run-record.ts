@@ -18,7 +18,7 @@ const amount = v.pipe(v.number(), v.minValue(0));
 const counts = v.record(v.string(), count);
 const scoreEntries = { accuracy: v.number(), loss: v.number(), macroF1: v.number() };
 
-export const evaluationSchema = v.nullable(
+const evaluationSchema = v.nullable(
   v.object({
     ...scoreEntries,
     numDevices: v.exactOptional(count),
@@ -35,7 +35,7 @@ export const fleetSchema = v.object({
 });
 
 /** Points to the adapter of the last round that is done and says what it fits. */
-export const checkpointSchema = v.object({
+const checkpointSchema = v.object({
   round: count,
   adapterFile: v.string(),
   /** LoRA rank of the global adapter. */

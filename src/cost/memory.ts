@@ -27,7 +27,7 @@ export function trainingMemory(shape: ModelShape, setup: StepSetup): TrainingMem
 }
 
 /** All parameters, matrices that nobody trains in the given format and the rest in float32, and the tables of rotary positions. */
-export function weightBytes(
+function weightBytes(
   shape: ModelShape,
   structure: Structure,
   dtype: BaseDtype = "f32",
