@@ -9,7 +9,9 @@
  * version is merged wait for the next. The timer merges what is there, so that no sleeping device can hang a run.
  */
 import {
+  afterMerge,
   afterTheEnd,
+  failure,
   fetchingTask,
   finish,
   isPending,
@@ -84,21 +86,13 @@ export function createBufferMachine(
         const task = state.tasks.get(device);
         if (task === undefined || !isPending(task) || round !== taskRound(state, device))
           return [state, []];
-        const effects: RoundEffect[] =
-          task.status === "fetching" ? [{ kind: "abandon", device }] : [];
-        effects.push({ kind: "tell", event: { kind: "device-failed", round, device, reason } });
+        const effects = failure(task, { device, round, reason });
         return prepend(effects, settle(withTask(state, device, { status: "failed" })));
       }
       case "aggregated":
-        if (state.phase !== "aggregating" || input.round !== state.round) return [state, []];
-        return [{ ...state, phase: "evaluating" }, [{ kind: "evaluate", round: state.round }]];
       case "evaluated":
-        if (state.phase === "measuring" && input.round === 0) return next(state);
-        if (state.phase !== "evaluating" || input.round !== state.round) return [state, []];
-        return [{ ...state, phase: "saving" }, [{ kind: "save", round: state.round }]];
       case "saved":
-        if (state.phase !== "saving" || input.round !== state.round) return [state, []];
-        return next(state);
+        return afterMerge(state, input, { begin: next, next });
       case "stop":
         return finish(state, false, input.reason);
     }

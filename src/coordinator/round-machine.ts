@@ -80,21 +80,13 @@ export function createRoundMachine(
         const isCurrent =
           state.phase === "training" && round === state.round && attempt === state.attempt;
         if (!isCurrent || task === undefined || !isPending(task)) return [state, []];
-        const effects: RoundEffect[] =
-          task.status === "fetching" ? [{ kind: "abandon", device }] : [];
-        effects.push({ kind: "tell", event: { kind: "device-failed", round, device, reason } });
+        const effects = failure(task, { device, round, reason });
         return prepend(effects, settle(withTask(state, device, { status: "failed" })));
       }
       case "aggregated":
-        if (state.phase !== "aggregating" || input.round !== state.round) return [state, []];
-        return [{ ...state, phase: "evaluating" }, [{ kind: "evaluate", round: state.round }]];
       case "evaluated":
-        if (state.phase === "measuring" && input.round === 0) return wait(state, 1, 1);
-        if (state.phase !== "evaluating" || input.round !== state.round) return [state, []];
-        return [{ ...state, phase: "saving" }, [{ kind: "save", round: state.round }]];
       case "saved":
-        if (state.phase !== "saving" || input.round !== state.round) return [state, []];
-        return next(state);
+        return afterMerge(state, input, { begin: () => wait(state, 1, 1), next });
       case "stop":
         return finish(state, false, input.reason);
     }
@@ -281,6 +273,34 @@ export function fetchingTask(state: RoundState, device: string, root: string): T
 
 export function without(state: RoundState, device: string): RoundState {
   return { ...state, present: new Set([...state.present].filter((id) => id !== device)) };
+}
+
+/** What the failure of a task, as its device tells of it, asks for. */
+export function failure(
+  task: Task,
+  event: { readonly device: string; readonly round: number; readonly reason: string },
+): RoundEffect[] {
+  const { device } = event;
+  const told: RoundEffect = { kind: "tell", event: { kind: "device-failed", ...event } };
+  return task.status === "fetching" ? [{ kind: "abandon", device }, told] : [told];
+}
+
+/** From merged to scored to saved: `begin` follows the score of what nothing has changed yet, `next` what is saved. */
+export function afterMerge(
+  state: RoundState,
+  input: Extract<RoundInput, { kind: "aggregated" | "evaluated" | "saved" }>,
+  { begin, next }: { begin: (state: RoundState) => Step; next: (state: RoundState) => Step },
+): Step {
+  const { phase, round } = state;
+  if (input.kind === "evaluated" && phase === "measuring" && input.round === 0) return begin(state);
+  if (input.round !== round) return [state, []];
+  if (input.kind === "aggregated" && phase === "aggregating") {
+    return [{ ...state, phase: "evaluating" }, [{ kind: "evaluate", round }]];
+  }
+  if (input.kind === "evaluated" && phase === "evaluating") {
+    return [{ ...state, phase: "saving" }, [{ kind: "save", round }]];
+  }
+  return input.kind === "saved" && phase === "saving" ? next(state) : [state, []];
 }
 
 export function withTask(state: RoundState, device: string, task: Task): RoundState {
